@@ -1,0 +1,182 @@
+"""How many calls of a read tool a second the MCP door answers, beside a bare SDK server that echoes, in both eras.
+
+Both run behind uvicorn in a process of their own, in the SDK's default transport mode. Ours authenticates a key, reads
+eleven labels from SQLite and describes them in words; the bare one returns a constant. The load comes from raw sockets,
+so that the servers are what is measured.
+"""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+Who = Literal["ours", "bare"]
+Era = Literal["2025-11-25", "2026-07-28"]
+ERAS: Final[tuple[Era, ...]] = ("2025-11-25", "2026-07-28")
+CONNECTIONS: Final = 8
+ROUND_SECONDS: Final = 1.5
+ROUNDS: Final = 3
+GOAL_RATIO: Final = 0.5
+TOOL: Final = "list_tags"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server and what it takes to call its tool."""
+
+    port: int
+    key: str
+
+    def request(self, era: Era, method: str, params: dict[str, object], session: str | None = None) -> bytes:
+        """One POST as it goes over the wire."""
+        if era == "2026-07-28":
+            meta = {"protocolVersion": era, "clientCapabilities": {}}
+            params = {**params, "_meta": {f"io.modelcontextprotocol/{name}": value for name, value in meta.items()}}
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        headers = {
+            "Host": f"127.0.0.1:{self.port}",
+            "X-Api-Key": self.key,
+            "Content-Type": "application/json",
+            "Accept": "application/json, text/event-stream",
+            "Content-Length": str(len(body)),
+            **({"Mcp-Session-Id": session} if session else {}),
+            **({"MCP-Protocol-Version": era} if session or era == "2026-07-28" else {}),
+            **({"Mcp-Method": method, "Mcp-Name": TOOL} if era == "2026-07-28" else {}),
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return f"POST /mcp HTTP/1.1\r\n{head}\r\n".encode() + body
+
+
+def measure() -> dict[str, float]:
+    """Calls per second of both servers in both eras, and ours as a share of the bare one's; best of ROUNDS."""
+    figures: dict[str, float] = {}
+    with running("ours") as ours, running("bare") as bare:
+        for era in ERAS:
+            best = {"ours": 0.0, "bare": 0.0}
+            for _ in range(ROUNDS):
+                best["ours"] = max(best["ours"], asyncio.run(_per_second(ours, era)))
+                best["bare"] = max(best["bare"], asyncio.run(_per_second(bare, era)))
+            figures |= {f"{who} calls/s, {era}": rate for who, rate in best.items()}
+            figures[f"ratio, {era}"] = best["ours"] / best["bare"]
+    return figures
+
+
+@contextmanager
+def running(who: Who) -> Iterator[Server]:
+    """A server in a process of its own, until the end of the block."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "benchmarks.bench_mcp", who, folder]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+        assert process.stdout is not None
+        try:
+            port, key = process.stdout.readline().split()
+            yield Server(int(port), key)
+        finally:
+            process.terminate()
+            process.wait()
+            process.stdout.close()
+
+
+async def _per_second(server: Server, era: Era) -> float:
+    # A session each: within one, answers are told apart by the request's id, which is the same in every call here.
+    sessions = [await _open_session(server) if era == "2025-11-25" else None for _ in range(CONNECTIONS)]
+    calls = [server.request(era, "tools/call", {"name": TOOL, "arguments": {}}, session) for session in sessions]
+    start = time.perf_counter()
+    counts = await asyncio.gather(*(_calls(server, call, start + ROUND_SECONDS) for call in calls))
+    return sum(counts) / (time.perf_counter() - start)
+
+
+async def _open_session(server: Server) -> str:
+    opening: dict[str, object] = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "bench", "version": "1"},
+    }
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(server.request("2025-11-25", "initialize", opening))
+    head, _ = await _response(reader)
+    writer.close()
+    (line,) = [line for line in head.splitlines() if line.lower().startswith(b"mcp-session-id:")]
+    return line.split(b":", 1)[1].strip().decode()
+
+
+async def _calls(server: Server, call: bytes, until: float) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    count = 0
+    while time.perf_counter() < until:
+        writer.write(call)
+        head, body = await _response(reader)
+        if not head.startswith(b"HTTP/1.1 200") or b'"isError":false' not in body.replace(b" ", b""):
+            raise RuntimeError(f"unexpected answer: {head!r} {body!r}")
+        count += 1
+    writer.close()
+    return count
+
+
+async def _response(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    for line in head.lower().splitlines():
+        if line.startswith(b"content-length:"):
+            return head, await reader.readexactly(int(line.split(b":")[1]))
+    # Chunked: a session answers as an event stream.
+    body = b""
+    while (size := int(await reader.readuntil(b"\r\n"), 16)) > 0:
+        body += (await reader.readexactly(size + 2))[:-2]
+    await reader.readexactly(2)
+    return head, body
+
+
+def serve(who: Who, folder: str) -> None:
+    """Serves until terminated; the first line on stdout is the port and the key."""
+    import uvicorn
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = int(listener.getsockname()[1])
+    app, key = _our_app(folder, port) if who == "ours" else (_bare_app(), "none")
+    print(port, key, flush=True)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+    uvicorn.Server(config).run([listener])
+
+
+def _our_app(folder: str, port: int) -> tuple["ASGIApp", str]:
+    from starlette.applications import Starlette
+    from starlette.routing import Route
+
+    from postrider.access.queries import create_owner
+    from postrider.app import build
+    from postrider.doors.mcp.http import mcp_app
+    from postrider.settings import load_settings
+
+    app = build(load_settings({"POSTRIDER_DATA_DIR": folder}))
+    pepper, now = app.vault.derive("api-keys"), app.clock.now()
+    owner = asyncio.run(
+        app.database.write(lambda session: create_owner(session, pepper, "ann@ann.test", "Ann", "Ann's", now))
+    )
+    door, lifespan = mcp_app(app, port=port)
+    return Starlette(routes=[Route("/mcp", door)], lifespan=lambda _: lifespan()), owner.workspace_key.reveal()
+
+
+def _bare_app() -> "ASGIApp":
+    from benchmarks.bench_stdio import bare_server
+
+    return bare_server(TOOL).streamable_http_app()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        serve("ours" if sys.argv[1] == "ours" else "bare", sys.argv[2])
+    else:
+        for name, figure in measure().items():
+            print(f"{name:32} {figure:10,.2f}")
+        print(f"goal: each ratio at least {GOAL_RATIO}")

@@ -1,0 +1,1 @@
+"""Tools of the repository; none of this is part of the installed package."""

@@ -1,0 +1,1 @@
+"""Postrider: self-hosted cold-email outreach that AI agents drive."""

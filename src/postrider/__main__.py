@@ -1,0 +1,5 @@
+"""``python -m postrider``."""
+
+from postrider.doors.cli import main
+
+main()

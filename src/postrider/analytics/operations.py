@@ -1,0 +1,389 @@
+"""What came of it all: by campaign, step and variant, by mailbox, by day."""
+
+from collections import Counter
+from datetime import date, timedelta
+from typing import Annotated, Final
+
+from pydantic import Field
+from sqlalchemy import func, select
+
+from postrider.analytics.queries import Counts, counts_by, leads_by_status, percent
+from postrider.campaigns.output import delivered
+from postrider.campaigns.queries import find_campaign
+from postrider.campaigns.tables import Campaign, DailyCount
+from postrider.kernel.context import Context
+from postrider.kernel.errors import InvalidInput
+from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
+from postrider.kernel.page import Page, PageInput
+from postrider.mailboxes.queries import used_today
+from postrider.mailboxes.rules import trouble_text
+from postrider.mailboxes.tables import Mailbox
+from postrider.sending.program import Program, read_program
+from postrider.storage.paging import newest_first, next_cursor
+
+MAX_DAYS: Final = 366
+DEFAULT_DAYS: Final = 30
+_FIRST_DAY: Final = date(2000, 1, 1)
+_LAST_DAY: Final = date(2200, 12, 31)
+
+
+class Stats(Output):
+    """Counts. Delivered = sent − returned by a bounce message; opened and clicked count messages, replied leads.
+
+    Rates are percentages with one decimal: replies, opens and clicks of what was delivered, bounces of what was sent.
+    ``unknown``: handed to a mail server that never answered, so neither counted as sent nor sent again.
+    """
+
+    sent: int
+    delivered: int
+    opened: int
+    clicked: int
+    replied: int
+    auto_replied: int
+    bounced: int
+    unsubscribed: int
+    complained: int
+    unknown: int
+    failed: int
+    open_rate: float
+    click_rate: float
+    reply_rate: float
+    bounce_rate: float
+
+
+def stats_of(counts: Counts) -> Stats:
+    """The stats that ``counts`` add up to. A refused message bounces without being sent; a returned one was sent."""
+    sent, bounced, returned = counts["sent"], counts["bounced"], counts["returned"]
+    arrived = delivered(sent, returned)
+    tried = sent + bounced - returned
+    return Stats(
+        sent=sent,
+        delivered=arrived,
+        opened=counts["opened"],
+        clicked=counts["clicked"],
+        replied=counts["replied"],
+        auto_replied=counts["auto_replied"],
+        bounced=bounced,
+        unsubscribed=counts["unsubscribed"],
+        complained=counts["complained"],
+        unknown=counts["unknown"],
+        failed=counts["failed"],
+        open_rate=percent(counts["opened"], arrived),
+        click_rate=percent(counts["clicked"], arrived),
+        reply_rate=percent(counts["replied"], arrived),
+        bounce_rate=percent(bounced, tried),
+    )
+
+
+class CampaignInfo(Output):
+    """Which campaign."""
+
+    id: str
+    name: str
+    status: str
+
+
+class VariantStats(Output):
+    """One variant of one step."""
+
+    label: str
+    subject: str
+    enabled: bool
+    stats: Stats
+
+
+class StepStats(Output):
+    """One email of the sequence. ``step`` counts emails from 1; null for a step that an edit has taken out."""
+
+    step_id: str
+    step: int | None
+    name: str
+    stats: Stats
+    variants: list[VariantStats]
+
+
+class GetCampaignAnalytics(Input):
+    """Which campaign, and which days (UTC, inclusive); all of them if omitted."""
+
+    id: Annotated[str, Field(max_length=40, description="Campaign id.")]
+    from_: Annotated[date | None, Field(alias="from")] = None
+    to: date | None = None
+
+
+class CampaignAnalytics(Output):
+    """Everything about one campaign."""
+
+    campaign: CampaignInfo
+    stats: Stats
+    steps: list[StepStats]
+    leads: dict[str, int]
+    total_leads: int
+    total_replied: int
+
+
+@operation(title="Campaign analytics", effect=Effect.READ, rest=Rest("GET", "/v1/campaigns/{id}/analytics"), core=True)
+def get_campaign_analytics(ctx: Context, request: GetCampaignAnalytics) -> CampaignAnalytics:
+    """Show how a campaign does: totals with rates, each step with its A/B variants, leads by status, replies.
+
+    Opens are counted once per message and machine opens are left out; they are a hint, replies are the measure.
+    """
+    return _figures(ctx, request)
+
+
+def _figures(ctx: Context, request: GetCampaignAnalytics) -> CampaignAnalytics:
+    row = find_campaign(ctx, request.id)
+    _check_days(request.from_, request.to)
+    program = read_program(row)
+    by_variant = counts_by(
+        ctx.session,
+        ctx.workspace_id,
+        DailyCount.step_id,
+        DailyCount.variant,
+        campaign_id=row.id,
+        start=request.from_,
+        end=request.to,
+    )
+    total: Counts = Counter()
+    for counts in by_variant.values():
+        total.update(counts)
+    leads = leads_by_status(ctx.session, ctx.workspace_id, [row.id])[row.id]
+    return CampaignAnalytics(
+        campaign=CampaignInfo(id=row.id, name=row.name, status=row.status),
+        stats=stats_of(total),
+        steps=_steps(program, by_variant),
+        leads=leads,
+        total_leads=sum(count for status, count in leads.items() if status != "removed"),
+        total_replied=total["replied"],
+    )
+
+
+def _steps(program: Program, by_variant: dict[tuple[str, ...], Counts]) -> list[StepStats]:
+    found = []
+    known = {email.id: email for email in program.emails}
+    gone = sorted({step_id for step_id, _ in by_variant} - set(known) - {""})
+    for step_id in [*known, *gone]:
+        own = {variant: counts for (step, variant), counts in by_variant.items() if step == step_id}
+        total: Counts = Counter()
+        for counts in own.values():
+            total.update(counts)
+        email = known.get(step_id)
+        texts = {variant.label: variant for variant in email.variants} if email else {}
+        labels = [*texts, *sorted(set(own) - set(texts) - {""})]
+        found.append(
+            StepStats(
+                step_id=step_id,
+                step=email.position + 1 if email else None,
+                name=(email.step.name or "") if email else "(removed step)",
+                stats=stats_of(total),
+                variants=[
+                    VariantStats(
+                        label=label,
+                        subject=texts[label].subject if label in texts else "",
+                        enabled=texts[label].enabled if label in texts else False,
+                        stats=stats_of(own.get(label, Counter())),
+                    )
+                    for label in labels
+                ],
+            )
+        )
+    return found
+
+
+class GetCampaignPerformance(Input):
+    """Which campaign."""
+
+    id: Annotated[str, Field(max_length=40, description="Campaign id.")]
+
+
+class StepPerformance(Output):
+    """One email of the sequence."""
+
+    step: int | None
+    name: str
+    sent: int
+    opened: int
+    clicked: int
+    bounced: int
+
+
+class CampaignPerformance(Output):
+    """The same figures as get_campaign_analytics in short, without variants."""
+
+    campaign: CampaignInfo
+    stats: Stats
+    steps: list[StepPerformance]
+    leads: dict[str, int]
+    total_replied: int
+
+
+@operation(title="Campaign performance", effect=Effect.READ, rest=Rest("GET", "/v1/analytics/campaigns/{id}"))
+def get_campaign_performance(ctx: Context, request: GetCampaignPerformance) -> CampaignPerformance:
+    """Show one campaign in short: totals, sent/opened/clicked/bounced per step, leads by status, replies.
+
+    get_campaign_analytics has the variants too.
+    """
+    whole = _figures(ctx, GetCampaignAnalytics(id=request.id))
+    return CampaignPerformance(
+        campaign=whole.campaign,
+        stats=whole.stats,
+        steps=[
+            StepPerformance(
+                step=step.step,
+                name=step.name,
+                sent=step.stats.sent,
+                opened=step.stats.opened,
+                clicked=step.stats.clicked,
+                bounced=step.stats.bounced,
+            )
+            for step in whole.steps
+        ],
+        leads=whole.leads,
+        total_replied=whole.total_replied,
+    )
+
+
+class GetAnalyticsOverview(Input):
+    """Which days (UTC, inclusive); all of them if omitted."""
+
+    from_: Annotated[date | None, Field(alias="from")] = None
+    to: date | None = None
+
+
+class CampaignCounts(Output):
+    """How many campaigns are in which state; archived ones are counted but not in the total."""
+
+    total: int
+    draft: int
+    active: int
+    paused: int
+    completed: int
+    archived: int
+
+
+class AnalyticsOverview(Output):
+    """The whole workspace."""
+
+    stats: Stats
+    campaigns: CampaignCounts
+
+
+@operation(title="Workspace overview", effect=Effect.READ, rest=Rest("GET", "/v1/analytics/overview"), core=True)
+def get_analytics_overview(ctx: Context, request: GetAnalyticsOverview) -> AnalyticsOverview:
+    """Show totals and rates over all campaigns of the workspace, archived ones included, and how many there are."""
+    _check_days(request.from_, request.to)
+    counts = counts_by(ctx.session, ctx.workspace_id, start=request.from_, end=request.to).get((), Counter())
+    query = select(Campaign.status, func.count()).where(Campaign.workspace_id == ctx.workspace_id)
+    states = Counter(dict(ctx.session.execute(query.group_by(Campaign.status)).all()))
+    return AnalyticsOverview(
+        stats=stats_of(counts),
+        campaigns=CampaignCounts(
+            total=states.total() - states["archived"],
+            draft=states["draft"],
+            active=states["active"],
+            paused=states["paused"],
+            completed=states["completed"],
+            archived=states["archived"],
+        ),
+    )
+
+
+class GetDailyAnalytics(Input):
+    """Which days (UTC, inclusive): the last 30 if omitted, 366 at most."""
+
+    from_: Annotated[date | None, Field(alias="from")] = None
+    to: date | None = None
+
+
+class DayStats(Output):
+    """One UTC day, over all campaigns."""
+
+    date: date
+    stats: Stats
+
+
+class DailyAnalytics(Output):
+    """Every day of the range, empty ones too, oldest first."""
+
+    items: list[DayStats]
+
+
+@operation(title="Daily analytics", effect=Effect.READ, rest=Rest("GET", "/v1/analytics/daily"))
+def get_daily_analytics(ctx: Context, request: GetDailyAnalytics) -> DailyAnalytics:
+    """Show what happened day by day over all campaigns (UTC days, empty days included, oldest first)."""
+    _check_days(request.from_, request.to)
+    end = request.to or ctx.now.date()
+    start = request.from_ or end - timedelta(days=DEFAULT_DAYS - 1)
+    _check_days(start, end)
+    found = counts_by(ctx.session, ctx.workspace_id, DailyCount.day, start=start, end=end)
+    days = [start + timedelta(days=number) for number in range((end - start).days + 1)]
+    return DailyAnalytics(
+        items=[DayStats(date=day, stats=stats_of(found.get((day.isoformat(),), Counter()))) for day in days]
+    )
+
+
+class GetMailboxAnalytics(PageInput):
+    """Which days (UTC, inclusive); all of them if omitted."""
+
+    from_: Annotated[date | None, Field(alias="from")] = None
+    to: date | None = None
+
+
+class MailboxStats(Output):
+    """One mailbox: its state and limits, and what left from it."""
+
+    id: str
+    email: str
+    status: str
+    last_error: UntrustedText | None
+    daily_send_limit: int
+    sent_today: int
+    warmup: None
+    stats: Stats
+
+
+@operation(title="Mailbox analytics", effect=Effect.READ, rest=Rest("GET", "/v1/analytics/mailboxes"))
+def get_mailbox_analytics(ctx: Context, request: GetMailboxAnalytics) -> Page[MailboxStats]:
+    """Show how each mailbox does: sends, replies, bounce rate, daily limit and what of it is used today."""
+    _check_days(request.from_, request.to)
+    query = select(Mailbox).where(Mailbox.workspace_id == ctx.workspace_id)
+    total = ctx.session.scalar(select(func.count(Mailbox.id)).where(Mailbox.workspace_id == ctx.workspace_id)) or 0
+    rows = list(ctx.session.scalars(newest_first(query, Mailbox.id, request, "mailbox_analytics")))
+    cursor = next_cursor([row.id for row in rows], request, "mailbox_analytics")
+    rows = rows[: request.limit]
+    counts = counts_by(ctx.session, ctx.workspace_id, DailyCount.mailbox_id, start=request.from_, end=request.to)
+    used = used_today(ctx.session, rows, ctx.now)
+    return Page[MailboxStats](
+        items=[
+            MailboxStats(
+                id=row.id,
+                email=row.email,
+                status=row.status,
+                last_error=trouble_text(row.last_error, row.read_error),
+                daily_send_limit=row.daily_send_limit,
+                sent_today=used[row.id],
+                warmup=None,
+                stats=stats_of(counts.get((row.id,), Counter())),
+            )
+            for row in rows
+        ],
+        limit=request.limit,
+        total=total,
+        has_more=cursor is not None,
+        next_cursor=cursor,
+    )
+
+
+def _check_days(start: date | None, end: date | None) -> None:
+    for field, day in (("from", start), ("to", end)):
+        if day is not None and not _FIRST_DAY <= day <= _LAST_DAY:
+            raise InvalidInput(
+                f"{field} does not lie between {_FIRST_DAY} and {_LAST_DAY}.",
+                field=field,
+                hint="Give days as YYYY-MM-DD, or leave them out.",
+            )
+    if start is None or end is None:
+        return
+    if end < start:
+        raise InvalidInput("to lies before from.", field="to", hint="Give days as YYYY-MM-DD, the earlier one as from.")
+    if (end - start).days >= MAX_DAYS:
+        raise InvalidInput(f"The range is longer than {MAX_DAYS} days.", field="from", hint="Ask for a year at a time.")

@@ -1,0 +1,289 @@
+"""Leads and campaigns together: put leads into a campaign, import into one, change a lead that campaigns wait for."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Final, NamedTuple
+
+from pydantic import Field
+from sqlalchemy import func, select
+
+from postrider.campaigns.enrollments import Enrolled, campaign_to_fill, enroll, follow_lead_edits, present_leads
+from postrider.campaigns.import_steps import campaign_order
+from postrider.campaigns.lead_entries import NO_LEAD, EntryError, LeadEntry, WantedEntry, read_entries
+from postrider.campaigns.queries import find_campaign
+from postrider.content.addresses import normalise_email
+from postrider.jobs.operations import JobStarted
+from postrider.kernel.context import Context, OutsideContext
+from postrider.kernel.errors import InvalidInput
+from postrider.kernel.ids import check_id
+from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
+from postrider.leads.columns import LeadColumns
+from postrider.leads.fields import LeadFields
+from postrider.leads.imports import FILE_FIELD, MAX_LISTED_ERRORS, CsvInput, start_import
+from postrider.leads.output import LeadOut, custom_texts, lead_out
+from postrider.leads.queries import LeadFilter, count_leads, find_lead, lead_conditions, replace_tags, tags_of
+from postrider.leads.rules import (
+    MAX_TAGS,
+    LeadDraft,
+    VerificationStatus,
+    check_custom_names,
+    check_custom_value,
+    check_field,
+    lead_tags,
+    merge_custom,
+)
+from postrider.leads.tables import Lead
+from postrider.leads.writing import write_leads
+
+MAX_ENTRIES: Final = 5_000
+_BATCH: Final = 500
+"""Leads per transaction: about 20 ms."""
+
+CampaignId = Annotated[str, Field(max_length=40, description="Id of the campaign (camp_…).")]
+LeadIds = Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=MAX_ENTRIES)]
+
+
+class LeadFilters(Input):
+    """Which leads of the workspace; all that are given must hold."""
+
+    tags: Annotated[list[str], Field(max_length=MAX_TAGS, description="Leads with any of these tags.")] = []
+    search: Annotated[str | None, Field(max_length=320, description="Words in address, name or company.")] = None
+    email_verification_status: VerificationStatus | None = None
+    country: Annotated[str | None, Field(max_length=320, description="The whole country field, in any case.")] = None
+    lead_ids: Annotated[LeadIds | None, Field(description="Only these leads.")] = None
+
+
+class AddLeadsToCampaign(Input):
+    """Whom to add: leads, filters or selectAll."""
+
+    id: CampaignId
+    leads: Annotated[list[LeadEntry], Field(max_length=MAX_ENTRIES)] = []
+    filters: LeadFilters | None = None
+    select_all: Annotated[bool, Field(description="All leads of the workspace.")] = False
+    exclude_ids: Annotated[LeadIds, Field(description="Leads to leave out, with filters or selectAll.")] = []
+
+
+class EntryErrorOut(Output):
+    """An entry of leads that was not added. ``index``: its place, from 0; ``entry``: its leadId and email, if any."""
+
+    index: int
+    entry: dict[str, UntrustedText]
+    message: str
+
+
+class AddedLeads(Output):
+    """``skipped``: in the campaign already. ``matched``: added and skipped, for filters and selectAll.
+
+    ``errors``: entries that were not added (the first 1,000); they count neither as added nor as skipped.
+    """
+
+    added: int
+    skipped: int
+    matched: int | None
+    errors: list[EntryErrorOut]
+
+
+class ImportCampaignLeadsCsv(CsvInput):
+    """A CSV file of leads for one campaign."""
+
+    id: CampaignId
+
+
+class UpdateLead(LeadFields):
+    """What changes; what is left out stays. Null empties a field or removes a custom field."""
+
+    id: Annotated[str, Field(max_length=40, description="Id of the lead (lead_…).")]
+    email: Annotated[str | None, Field(max_length=320, description="Cannot be changed; may be repeated.")] = None
+
+
+class _Added(NamedTuple):
+    added: int
+    skipped: int
+    errors: list[EntryError]
+
+
+@operation(
+    title="Add leads to a campaign",
+    effect=Effect.WRITE,
+    rest=Rest("POST", "/v1/campaigns/{id}/leads"),
+    idempotent=True,
+    core=True,
+    open_world=False,
+)
+async def add_leads_to_campaign(ctx: OutsideContext, request: AddLeadsToCampaign) -> AddedLeads:
+    """Put leads into a campaign, in one of three ways: leads (up to 5,000 entries, each with leadId or email),
+    filters (tags, search, emailVerificationStatus, country, leadIds), or selectAll with excludeIds.
+
+    An email that is unknown creates a lead with the entry's fields; a known one is used as it is. Leads that are in
+    the campaign already are skipped, so that repeating the call is safe. In an active campaign the leads are active at
+    once and get their first email when its schedule allows; otherwise they wait until it starts. A completed campaign
+    becomes active again. Nobody gets a step twice, even after having been removed. Check with plan_campaign who will
+    get what, and when.
+    """
+    given = [bool(request.leads), _has_any(request.filters), request.select_all]
+    if sum(given) != 1:
+        if any(given):
+            raise InvalidInput("Give only one of leads, filters and selectAll.", field="leads")
+        raise InvalidInput(
+            "Provide leads array, filters, or selectAll: true",
+            field="leads",
+            hint="An empty filter selects nobody; selectAll: true selects all leads of the workspace.",
+        )
+    await ctx.read(lambda c: find_campaign(c, request.id).id)
+    if request.leads:
+        return await _add_entries(ctx, request)
+    return await _add_matches(ctx, request)
+
+
+async def _add_entries(ctx: OutsideContext, request: AddLeadsToCampaign) -> AddedLeads:
+    entries = await asyncio.to_thread(read_entries, request.leads)
+    added = skipped = 0
+    errors = list(entries.errors)
+    for start in range(0, len(entries.wanted), _BATCH):
+        part = entries.wanted[start : start + _BATCH]
+        done = await ctx.write(partial(_add_part, campaign_id=request.id, wanted=part))
+        added, skipped, errors = added + done.added, skipped + done.skipped, errors + done.errors
+        await ctx.progress(start + len(part), len(entries.wanted), "Adding leads")
+    listed = [
+        EntryErrorOut(index=error.place, entry=error.entry, message=error.message)
+        for error in errors[:MAX_LISTED_ERRORS]
+    ]
+    return AddedLeads(added=added, skipped=skipped, matched=None, errors=listed)
+
+
+def _add_part(ctx: Context, *, campaign_id: str, wanted: Sequence[WantedEntry]) -> _Added:
+    # Locked first, as everywhere, so that two such transactions cannot wait for each other.
+    campaign_to_fill(ctx.session, ctx.workspace_id, campaign_id)
+    drafts: dict[str, LeadDraft] = {}
+    for each in wanted:
+        if isinstance(each.lead, LeadDraft):
+            # The first entry of an address counts, as it does when the others come in a later batch.
+            drafts.setdefault(each.lead.email, each.lead)
+    written = write_leads(ctx.session, ctx.workspace_id, LeadColumns.of(list(drafts.values())), ctx.now, merge=False)
+    by_email = written.existing | written.created
+    named = present_leads(ctx.session, ctx.workspace_id, [each.lead for each in wanted if isinstance(each.lead, str)])
+    ids: list[str] = []
+    errors: list[EntryError] = []
+    for each in wanted:
+        lead = each.lead
+        found = by_email.get(lead.email) if isinstance(lead, LeadDraft) else lead if lead in named else None
+        if found is None:
+            errors.append(each.refused(NO_LEAD))
+        else:
+            ids.append(found)
+    enrolled = _enroll(ctx, campaign_id, list(dict.fromkeys(ids))) if ids else Enrolled(0, 0)
+    return _Added(enrolled.added, len(ids) - enrolled.added, errors)
+
+
+async def _add_matches(ctx: OutsideContext, request: AddLeadsToCampaign) -> AddedLeads:
+    """Batch by batch along the ids, up to the newest lead there is now. Searching holds no writer up."""
+    wanted = _filter_of(request)
+    newest, total = await ctx.read(lambda c: _extent(c, wanted))
+    added = skipped = 0
+    after = ""
+    while newest is not None:
+        ids = await ctx.read(partial(_matches, wanted=wanted, after=after, newest=newest))
+        if not ids:
+            break
+        done = await ctx.write(partial(_enroll, campaign_id=request.id, lead_ids=ids))
+        added, skipped, after = added + done.added, skipped + done.skipped, ids[-1]
+        await ctx.progress(added + skipped, total, "Adding leads")
+    return AddedLeads(added=added, skipped=skipped, matched=added + skipped, errors=[])
+
+
+def _extent(ctx: Context, wanted: LeadFilter) -> tuple[str | None, int]:
+    conditions = lead_conditions(ctx.workspace_id, wanted)
+    newest = ctx.session.scalar(select(func.max(Lead.id)).where(Lead.workspace_id == ctx.workspace_id))
+    return newest, count_leads(ctx.session, conditions)
+
+
+def _matches(ctx: Context, *, wanted: LeadFilter, after: str, newest: str) -> list[str]:
+    conditions = lead_conditions(ctx.workspace_id, wanted)
+    query = select(Lead.id).where(*conditions, Lead.id > after, Lead.id <= newest)
+    return list(ctx.session.scalars(query.order_by(Lead.id).limit(_BATCH)))
+
+
+def _enroll(ctx: Context, campaign_id: str, lead_ids: Sequence[str]) -> Enrolled:
+    campaign = campaign_to_fill(ctx.session, ctx.workspace_id, campaign_id)
+    there = present_leads(ctx.session, ctx.workspace_id, lead_ids)
+    enrolled = enroll(ctx.session, campaign, [lead_id for lead_id in lead_ids if lead_id in there], ctx.now)
+    if enrolled.added and campaign.status == "active":
+        ctx.wake("sender")
+    return enrolled
+
+
+def _has_any(filters: LeadFilters | None) -> bool:
+    return filters is not None and any(
+        (filters.tags, filters.search, filters.email_verification_status, filters.country, filters.lead_ids)
+    )
+
+
+def _filter_of(request: AddLeadsToCampaign) -> LeadFilter:
+    filters = request.filters or LeadFilters()
+    return LeadFilter(
+        search=filters.search,
+        tags=filters.tags,
+        verification=filters.email_verification_status,
+        country=filters.country,
+        lead_ids=filters.lead_ids,
+        exclude_ids=request.exclude_ids,
+    )
+
+
+@operation(
+    title="Import leads into a campaign",
+    effect=Effect.WRITE,
+    rest=Rest(
+        "POST",
+        "/v1/campaigns/{id}/leads/import/csv",
+        aliases=("/v1/campaigns/{id}/leads/import-csv",),
+        file_field=FILE_FIELD,
+        waits_for_job=True,
+    ),
+    idempotent=True,
+    open_world=False,
+)
+async def import_campaign_leads_csv(ctx: OutsideContext, request: ImportCampaignLeadsCsv) -> JobStarted:
+    """Create leads from a CSV file and put them into a campaign, in one go.
+
+    The file is read as import_leads_csv reads it: text in csv (256 kB) or a path on this machine, at most 50 MB and
+    50,000 rows, columns recognised by name or by mapping. A known address is used as it is and not changed; a lead that
+    is in the campaign already is skipped. In an active campaign the new leads are active at once.
+
+    The answer is a job: ask get_job for its result {leads: {created, existing, failed}, campaign: {added, skipped},
+    totalRows, errors}; errors lists the first 1,000 rows that were refused. Next: plan_campaign.
+    """
+    await ctx.read(lambda c: campaign_to_fill(c.session, c.workspace_id, check_id(request.id, "camp", "id")).id)
+    return await start_import(ctx, request, campaign_order(request.id))
+
+
+@operation(title="Update a lead", effect=Effect.WRITE, rest=Rest("PATCH", "/v1/leads/{id}"), idempotent=True, core=True)
+def update_lead(ctx: Context, request: UpdateLead) -> LeadOut:
+    """Change a lead's fields. Custom fields are merged: those named change, null removes one, the others stay.
+
+    Tags are replaced as a whole. The email address cannot be changed: create another lead. Emails of campaigns that
+    were held because of a value (hold reason missing_variable or link_not_allowed) go on at once, and a new timezone or
+    country counts at once.
+    """
+    lead = find_lead(ctx.session, ctx.workspace_id, request.id, to_change=True)
+    if request.email is not None and normalise_email(request.email) != lead.email:
+        raise InvalidInput(
+            "email cannot be changed after a lead has been created.",
+            field="email",
+            hint="Leave it out, or create a new lead with the other address.",
+        )
+    given = request.lead_object()
+    for column, text in given.fields.items():
+        setattr(lead, column, check_field(column, text.strip()) or None if text else None)
+    if given.custom:
+        changes = {name: check_custom_value(name, text) if text else None for name, text in given.custom.items()}
+        merged = merge_custom(custom_texts(lead), changes)
+        check_custom_names(merged)
+        lead.custom_fields = dict(merged)
+    if request.tags is not None:
+        replace_tags(ctx.session, ctx.workspace_id, lead.id, lead_tags(request.tags))
+    lead.updated_at = ctx.now
+    if follow_lead_edits(ctx.session, ctx.workspace_id, [lead.id], ctx.now):
+        ctx.wake("sender")
+    return lead_out(lead, tags_of(ctx.session, ctx.workspace_id, [lead.id])[lead.id])

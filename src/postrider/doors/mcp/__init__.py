@@ -1,0 +1,1 @@
+"""The MCP door: the catalogue as tools and resources, over Streamable HTTP and over standard input and output."""

@@ -1,0 +1,136 @@
+"""What a tool call answers: the structured output with a short text, or an error that teaches; never too much of it."""
+
+import os
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mcp_types import CallToolResult, TextContent
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from postrider.doors.mcp.text import error_facts, error_text, result_text
+from postrider.kernel.errors import InvalidInput, PostriderError
+from postrider.kernel.ids import encode_bits
+
+MAX_RESULT_BYTES: Final = 25_000
+"""Of text and structured part together."""
+
+_ENVELOPE_BYTES: Final = 500
+_CUTS: Final = (4_000, 2_000, 1_000, 500, 250)
+"""Lengths that long texts are cut to, one after the other, until the result fits."""
+
+ERROR_META: Final = "postrider/error"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An operation's output on its way out: every declared field by its outside name, the words for it, their size."""
+
+    output: dict[str, Any]
+    text: str
+    size_bytes: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether it may go out as it is."""
+        return self.size_bytes <= MAX_RESULT_BYTES
+
+    def smaller_limit(self) -> int:
+        """How many of its rows would fit, with a tenth to spare; at least one."""
+        rows = len(self.output["items"])
+        return max(1, min(rows - 1, rows * MAX_RESULT_BYTES * 9 // (self.size_bytes * 10)))
+
+
+def structured(output: BaseModel) -> dict[str, Any]:
+    """Every declared field by its outside name; null where there is nothing."""
+    return output.model_dump(mode="json", by_alias=True)
+
+
+def draft(output: BaseModel) -> Draft:
+    """What would be sent for ``output``."""
+    fields = structured(output)
+    text = result_text(fields)
+    return Draft(fields, text, _size(fields) + len(text.encode()) + _ENVELOPE_BYTES)
+
+
+def result(draft: Draft, note: str | None = None) -> CallToolResult:
+    """A result within its budget. ``note``: a line for the agent, after the text."""
+    output, text = draft.output, draft.text
+    if not draft.fits:
+        output = cut_long_texts(output, MAX_RESULT_BYTES - _ENVELOPE_BYTES - len(text.encode()))
+        text += "\nLong texts were cut to fit; ask for one object at a time, or read them over REST."
+    if note:
+        text += f"\n{note}"
+    return CallToolResult(content=[TextContent(text=text)], structured_content=output)
+
+
+def cut_long_texts(output: dict[str, Any], most_bytes: int) -> dict[str, Any]:
+    """``output`` with its longest texts cut until it fits.
+
+    Only text with spaces is cut: a cursor, token or address is whole or worthless.
+    """
+    kept = output
+    for length in _CUTS:
+        if _size(kept) <= most_bytes:
+            break
+        kept = _cut(output, length)
+    return kept
+
+
+def error(failure: PostriderError) -> CallToolResult:
+    """An error an agent can act on.
+
+    Its facts for programs are in ``_meta``: clients check any structured content against the tool's output schema.
+    """
+    facts = {
+        "code": failure.error_code,
+        "message": failure.message,
+        "hint": failure.hint,
+        "details": error_facts(failure),
+    }
+    return CallToolResult(content=[TextContent(text=error_text(failure))], is_error=True, _meta={ERROR_META: facts})
+
+
+def incident(name: str) -> str:
+    """Logs the exception being handled whole, under a fresh id, and gives the id: all that the caller may know."""
+    # Imported here: it is needed once in a blue moon, and costs a tenth of the start.
+    import structlog
+
+    found = encode_bits(int.from_bytes(os.urandom(5), "big"), 8)
+    structlog.get_logger("postrider.mcp").error("operation_crashed", incident=found, operation=name, exc_info=True)
+    return found
+
+
+def crash(name: str) -> PostriderError:
+    """What the caller is told of a bug: an id to quote, nothing of the exception."""
+    found = incident(name)
+    return PostriderError(
+        f"Something went wrong inside Postrider. Incident {found}.",
+        hint="Look at what was done before you call again; whoever runs this server finds the cause under that id.",
+        details={"incident": found},
+    )
+
+
+def page_too_large(page: int, limit: int) -> InvalidInput:
+    """Pages by number cannot be made smaller silently: other rows would be on them."""
+    return InvalidInput(
+        f"Page {page} does not fit into one answer of {MAX_RESULT_BYTES // 1000} kB.",
+        field="limit",
+        hint=f"Call again with limit={limit}, and follow nextCursor instead of page numbers.",
+    )
+
+
+def _cut(value: Any, length: int) -> Any:
+    if isinstance(value, str):
+        if len(value) <= length or not any(map(str.isspace, value)):
+            return value
+        return f"{value[:length]}… [{len(value) - length} more characters]"
+    if isinstance(value, dict):
+        return {key: _cut(inner, length) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_cut(inner, length) for inner in value]
+    return value
+
+
+def _size(value: Any) -> int:
+    return len(to_json(value))

@@ -1,0 +1,80 @@
+"""Who calls over HTTP: the key in the headers of each request becomes the Actor that the handlers find."""
+
+from time import monotonic
+from typing import Final
+
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from starlette.requests import Request
+from starlette.types import Scope
+
+from postrider.access.keys import hash_key, read_lookup
+from postrider.access.queries import authenticate_key
+from postrider.doors.mcp.server import RequestContext
+from postrider.doors.rest.credentials import FailureLimit, presented_key
+from postrider.kernel.context import Actor
+from postrider.kernel.errors import Unauthenticated
+from postrider.kernel.vault import Vault
+from postrider.storage.database import Database
+
+REMEMBERED_SECONDS: Final = 0.8
+"""A revoked key must be refused within one second, in every process."""
+
+_MOST_REMEMBERED: Final = 1_000
+_ACTOR: Final = "postrider.actor"
+
+
+class Authenticator:
+    """Recognises API keys, and slows down whoever guesses them.
+
+    A good key is remembered for a moment: that is how soon a revocation takes effect.
+    """
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._pepper = vault.derive("api-keys")
+        self._failures = FailureLimit(monotonic)
+        self._known: dict[tuple[bytes, str | None], tuple[float, Actor]] = {}
+
+    async def actor(self, request: Request) -> Actor:
+        """The actor behind the request's key. Raises: Unauthenticated, LimitReached, InvalidInput, NotFound."""
+        presented = presented_key(request.headers)
+        workspace_id = request.headers.get("x-workspace-id")
+        # The keyed hash, not the key: memory holds no credential, and looking one up tells nothing by its timing.
+        known_as = (hash_key(presented or "", self._pepper), workspace_id)
+        until, actor = self._known.get(known_as, (0.0, None))
+        if actor is None or until < monotonic():
+            actor = await self._look_up(request, presented, workspace_id)
+            self._remember(known_as, actor)
+        return actor
+
+    async def _look_up(self, request: Request, presented: str | None, workspace_id: str | None) -> Actor:
+        guesser = (request.client.host if request.client else "", read_lookup(presented or "") or "")
+        self._failures.check(guesser)
+        try:
+            return await self._database.read(
+                lambda session: authenticate_key(session, self._pepper, presented, workspace_id, "mcp")
+            )
+        except Unauthenticated:
+            self._failures.add(guesser)
+            raise
+
+    def _remember(self, known_as: tuple[bytes, str | None], actor: Actor) -> None:
+        now = monotonic()
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known = {key: entry for key, entry in self._known.items() if entry[0] >= now}
+        self._known[known_as] = (now + REMEMBERED_SECONDS, actor)
+
+
+def with_actor(scope: Scope, actor: Actor) -> Scope:
+    """The request with its actor. As ``user`` the transport binds each session to the credential that opened it."""
+    principal = AccessToken(token="", client_id=actor.credential_id, scopes=[], subject=actor.workspace_id)
+    return {**scope, "user": AuthenticatedUser(principal), _ACTOR: actor}
+
+
+def actor_of(ctx: RequestContext) -> Actor:
+    """The actor of the HTTP request that carried this message: in a session, that of this very POST."""
+    request = ctx.request
+    if not isinstance(request, Request) or not isinstance(actor := request.scope.get(_ACTOR), Actor):
+        raise Unauthenticated("This message came without a credential.")
+    return actor

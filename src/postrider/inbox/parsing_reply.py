@@ -1,0 +1,165 @@
+"""What a person newly wrote, without the mail that is quoted below or between (pure, linear).
+
+Two readers work together: a line reader of our own for the separators of Outlook, Gmail and Apple in many languages,
+and ``mail-parser-reply`` for the rest. The library's patterns cost quadratic time on long lines and on runs of blank
+ones, so it sees a bounded copy and only answers which line is the last one to keep.
+"""
+
+import re
+
+from mailparser_reply import EmailReplyParser
+from selectolax.lexbor import LexborHTMLParser
+
+from postrider.content.html_bounds import is_hostile
+
+_LANGUAGES = ("en", "de", "fr", "es", "it", "nl")
+_LIBRARY_LINES = 150
+_LIBRARY_LINE_CHARS = 250
+_MAX_LINES = 20_000
+_MAX_LINE_CHARS = 500
+
+_SEPARATOR = re.compile(
+    r"-{2,}\s?(?:original message|original appointment|forwarded message|ursprüngliche nachricht|"
+    r"weitergeleitete nachricht|message d'origine|message transféré|mensaje original|mensaje reenviado|"
+    r"messaggio originale|oorspronkelijk bericht|mensagem original)\s?-{2,}"
+)
+_RULE = re.compile(r"[_-]{20,}")
+_WROTE_START = re.compile(r"(?:on|am|le|el|il|op|em|den|dne)\s|\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{2,4}")
+_WROTE_END = re.compile(r"(?:wrote|schrieb|a écrit|escribió|ha scritto|schreef|escreveu|skrev)\b.{0,200}:$")
+_HEADER_LINE = re.compile(
+    r"\*?(from|von|de|da|van|od|sent|date|gesendet|datum|envoyé|enviado|enviado el|fecha|inviato|data|verzonden|"
+    r"to|an|à|para|a|aan|subject|betreff|objet|asunto|oggetto|onderwerp|assunto)\s?:\*?\s"
+)
+_SENDER_NAMES = frozenset({"from", "von", "de", "da", "van", "od"})
+_SENT_NAMES = frozenset(
+    {"sent", "date", "gesendet", "datum", "envoyé", "enviado", "enviado el", "fecha", "inviato", "data", "verzonden"}
+)
+_QUOTED_HTML = (
+    "div.gmail_quote, div.gmail_quote_container, blockquote[type=cite], blockquote.gmail_quote, div.moz-cite-prefix, "
+    "div.yahoo_quoted, div.protonmail_quote, div.zmail_extra, #isForwardContent"
+)
+_QUOTE_STARTS_HTML = "#divRplyFwdMsg, #appendonsend, #mail-editor-reference-message-container, hr#stopSpelling"
+
+
+def unquoted_html(html: str) -> str:
+    """The HTML without the quoted mail that Gmail, Apple, Outlook, Yahoo and Proton mark as such."""
+    if "<" not in html or is_hostile(html):
+        return html
+    tree = LexborHTMLParser(html)
+    changed = False
+    for node in tree.css(_QUOTED_HTML):
+        node.decompose()
+        changed = True
+    for node in tree.css(_QUOTE_STARTS_HTML):
+        following = node.next
+        while following is not None:
+            after = following.next
+            following.decompose()
+            following = after
+        node.decompose()
+        changed = True
+    return (tree.html or "") if changed else html
+
+
+def new_text(text: str) -> str:
+    """The part of a plain text that its sender wrote; the whole text when all of it looks quoted."""
+    lines = text.split("\n")[:_MAX_LINES]
+    kept = _without_quotes(lines[: _quote_start(lines)])
+    kept = kept[: _library_cut(kept)]
+    while kept and _RULE.fullmatch(kept[-1].strip()):
+        kept.pop()
+    return _tidy(kept) or _tidy(_without_quotes(lines)) or text.strip()
+
+
+def _quote_start(lines: list[str]) -> int:
+    """The index of the first line that belongs to the mail answered to, everything after it being that mail too."""
+    for index, line in enumerate(lines):
+        folded = _folded(line)
+        if _SEPARATOR.match(folded):
+            return index
+        if _header_name(folded) in _SENDER_NAMES and _is_header_block(lines, index):
+            return index
+        if (span := _attribution_lines(lines, index)) and not _answers_below(lines, index + span):
+            return index
+    return len(lines)
+
+
+def _without_quotes(lines: list[str]) -> list[str]:
+    kept: list[str] = []
+    skip_until = 0
+    for index, line in enumerate(lines):
+        if index < skip_until:
+            continue
+        if span := _attribution_lines(lines, index):
+            skip_until = index + span
+        elif not line.lstrip().startswith(">"):
+            kept.append(line)
+    return kept
+
+
+def _folded(line: str) -> str:
+    return line[:_MAX_LINE_CHARS].strip().lower().replace("\u2019", "'").replace("\xa0", " ")
+
+
+def _header_name(folded: str) -> str:
+    found = _HEADER_LINE.match(folded + " ")
+    return found.group(1) if found else ""
+
+
+def _is_header_block(lines: list[str], index: int) -> bool:
+    """A sender line followed closely by a date line and one more, as Outlook writes above the mail it quotes."""
+    names = [name for line in lines[index + 1 : index + 9] if (name := _header_name(_folded(line)))]
+    return len(names) >= 2 and any(name in _SENT_NAMES for name in names[:2])
+
+
+def _attribution_lines(lines: list[str], index: int) -> int:
+    """How many lines an "On … wrote:" that starts here takes (they get folded over up to three); 0 when none does."""
+    first = _folded(lines[index])
+    if not _WROTE_START.match(first):
+        return 0
+    joined = ""
+    for span, line in enumerate(lines[index : index + 3], start=1):
+        folded = _folded(line)
+        if not folded:
+            return 0
+        joined = f"{joined} {folded}".strip()
+        if folded.endswith(":") and _WROTE_END.search(joined[-260:]) and any(char.isdigit() for char in joined):
+            return span
+    return 0
+
+
+def _answers_below(lines: list[str], index: int) -> bool:
+    """Whether quoted lines follow and, after them, lines that are not quoted: an answer below or between."""
+    quoted = False
+    for line in lines[index:]:
+        stripped = line.strip()
+        if stripped.startswith(">"):
+            quoted = True
+        elif stripped:
+            return quoted
+    return False
+
+
+def _library_cut(lines: list[str]) -> int:
+    """How many of the lines ``mail-parser-reply`` counts to the newest reply."""
+    shown = [(index, stripped[:_LIBRARY_LINE_CHARS]) for index, line in enumerate(lines) if (stripped := line.strip())]
+    shown = shown[:_LIBRARY_LINES]
+    bounded = "\n".join(_with_paragraphs(shown))
+    reply = EmailReplyParser(languages=list(_LANGUAGES)).parse_reply(bounded) or ""
+    count = sum(1 for line in reply.split("\n") if line.strip())
+    return len(lines) if count == 0 or count >= len(shown) else shown[count][0]
+
+
+def _with_paragraphs(shown: list[tuple[int, str]]) -> list[str]:
+    out: list[str] = []
+    previous = -1
+    for index, line in shown:
+        if index > previous + 1 and out:
+            out.append("")
+        out.append(line)
+        previous = index
+    return out
+
+
+def _tidy(lines: list[str]) -> str:
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in lines)).strip()

@@ -1,0 +1,104 @@
+"""What an operation is given: who calls, when, in which workspace, and one of two ways to the data.
+
+Context: one database transaction and no network. OutsideContext: the network and short transactions of its own.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
+
+from sqlalchemy.orm import Session
+
+from postrider.kernel.events import Signal
+from postrider.kernel.vault import Vault
+from postrider.settings import Settings
+
+T = TypeVar("T")
+Autonomy = Literal["readonly", "draft", "confirm", "free"]
+ActorKind = Literal["platform_key", "workspace_key", "local"]
+ALL_SCOPES: frozenset[str] = frozenset({"read", "prepare", "send", "delete", "administer"})
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who calls. ``credential_id`` names the key (or the local owner); ``door`` is where the call came in."""
+
+    kind: ActorKind
+    credential_id: str
+    user_id: str
+    workspace_id: str
+    scopes: frozenset[str]
+    autonomy: Autonomy
+    door: Literal["mcp", "v1", "cli", "stdio"]
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """A file that came with a call, already on disk. ``name`` is untrusted and only for display."""
+
+    path: Path
+    name: str
+    size_bytes: int
+
+
+class Progress(Protocol):
+    """Tells the caller how far long work has come."""
+
+    async def __call__(self, done: int, total: int | None, message: str) -> None:
+        """``done`` of ``total`` units are finished."""
+
+
+@dataclass(slots=True)
+class Context:
+    """One transaction. Everything read or written through ``session`` belongs to it; ``now`` is the same throughout."""
+
+    session: Session
+    actor: Actor
+    now: datetime
+    settings: Settings
+    vault: Vault
+    files: Mapping[str, UploadedFile] = field(default_factory=dict)
+    wakes: set[Signal] = field(default_factory=set)
+
+    @property
+    def workspace_id(self) -> str:
+        """The workspace that the credential names: the first key of every query."""
+        return self.actor.workspace_id
+
+    def wake(self, signal: Signal) -> None:
+        """Wakes one of the engine's loops once this transaction has been committed."""
+        self.wakes.add(signal)
+
+
+@dataclass(slots=True)
+class OutsideContext:
+    """Ports to the outside world and short transactions; never both at once."""
+
+    actor: Actor
+    now: datetime
+    settings: Settings
+    vault: Vault
+    read: "Runner"
+    write: "Runner"
+    ports: Mapping[type, object]
+    progress: Progress
+    files: Mapping[str, UploadedFile] = field(default_factory=dict)
+
+    @property
+    def workspace_id(self) -> str:
+        """The workspace that the credential names."""
+        return self.actor.workspace_id
+
+    def port(self, kind: type[T]) -> T:
+        """The adapter behind the port ``kind``."""
+        adapter: T = self.ports[kind]  # type: ignore[assignment]  # keyed by its own type in app.py
+        return adapter
+
+
+class Runner(Protocol):
+    """Runs a function in one transaction in a database thread and gives back its result."""
+
+    def __call__(self, work: Callable[[Context], T]) -> Awaitable[T]:
+        """``work`` must not keep rows beyond its return."""

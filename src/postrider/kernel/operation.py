@@ -1,0 +1,140 @@
+"""What an operation is: one typed function with an input model and an output model, declared once."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from postrider.kernel.context import Context, OutsideContext
+
+UNTRUSTED: Final = Field(json_schema_extra={"untrusted": True})
+"""Marks in an output's schema what strangers wrote: data to read, never instructions."""
+
+UntrustedText = Annotated[str, UNTRUSTED]
+"""Words of a stranger: of a message, a lead's field, a mail server's answer, a cell of a file."""
+
+Scope = Literal["read", "prepare", "send", "delete", "administer"]
+
+
+class Effect(StrEnum):
+    """How much an operation changes; MCP annotations and confirmation policy follow from it."""
+
+    READ = "read"
+    WRITE = "write"
+    DESTRUCTIVE = "destructive"
+
+
+class Input(BaseModel):
+    """Base of inputs: camelCase outside, snake_case inside, unknown fields refused."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class Output(BaseModel):
+    """Base of outputs: every field is always present (null allowed), so clients may rely on it."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Where an operation lives at /v1.
+
+    ``aliases``: further paths. ``file_field``: the multipart field that carries a file. ``waits_for_job``: the answer
+    is the finished job's result, not its id.
+    """
+
+    method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
+    path: str
+    aliases: tuple[str, ...] = ()
+    file_field: str | None = None
+    waits_for_job: bool = False
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One entry of the catalogue: what a function is called, may do, takes and gives, wherever it is reached from.
+
+    Exactly one of ``run`` (one transaction) and ``run_outside`` (the network, or several transactions) is set.
+    """
+
+    name: str
+    title: str
+    description: str
+    feature: str
+    effect: Effect
+    scope: Scope
+    idempotent: bool
+    core: bool
+    key: Literal["either", "platform"]
+    rest: Rest
+    aliases: tuple[str, ...]
+    input: type[Input]
+    output: type[BaseModel]
+    open_world: bool
+    run: Callable[[Context, Any], BaseModel] | None
+    run_outside: Callable[[OutsideContext, Any], Awaitable[BaseModel]] | None
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+ATTRIBUTE = "__postrider_operation__"
+
+
+def operation(
+    *,
+    title: str,
+    effect: Effect,
+    rest: Rest,
+    scope: Scope | None = None,
+    idempotent: bool | None = None,
+    core: bool = False,
+    key: Literal["either", "platform"] = "either",
+    aliases: tuple[str, ...] = (),
+    open_world: bool | None = None,
+) -> Callable[[F], F]:
+    """Declares the decorated function as an operation; its docstring is the description every door shows.
+
+    The scope bundle defaults to read, prepare or delete by ``effect``; reads and deletes count as idempotent; what
+    takes an OutsideContext is open world unless said otherwise (an import runs many transactions, but no network).
+    """
+
+    def declare(function: F) -> F:
+        hints = get_type_hints(function)
+        context, input_model = list(hints.values())[:2]
+        outside = context is OutsideContext
+        if outside != inspect.iscoroutinefunction(function):
+            raise TypeError(f"{function.__name__}: OutsideContext goes with async def, Context with def")
+        if not inspect.getdoc(function):
+            raise TypeError(f"{function.__name__}: an operation needs a docstring; it is product text")
+        default_scope: dict[Effect, Scope] = {
+            Effect.READ: "read",
+            Effect.WRITE: "prepare",
+            Effect.DESTRUCTIVE: "delete",
+        }
+        declared = Operation(
+            name=function.__name__,
+            title=title,
+            description=inspect.getdoc(function) or "",
+            feature=function.__module__.split(".")[1],
+            effect=effect,
+            scope=scope or default_scope[effect],
+            idempotent=effect is not Effect.WRITE if idempotent is None else idempotent,
+            core=core,
+            key=key,
+            rest=rest,
+            aliases=aliases,
+            input=input_model,
+            output=hints["return"],
+            open_world=outside if open_world is None else open_world,
+            run=None if outside else function,
+            run_outside=function if outside else None,
+        )
+        setattr(function, ATTRIBUTE, declared)
+        return function
+
+    return declare

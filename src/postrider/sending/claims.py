@@ -1,0 +1,209 @@
+"""One tick of the sender for one workspace: plan, claim and count, in a single transaction.
+
+What is claimed is counted at once (day limits, pauses), so that the next tick and other engines see it; what in the end
+is not sent is given back by the outcome. On PostgreSQL a workspace's ticks are serialised by an advisory lock.
+"""
+
+import zlib
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import bindparam, null, text, update
+from sqlalchemy.orm import Session
+
+from postrider.access.tables import Workspace
+from postrider.campaigns.states import QUEUE_FOLLOW_UP, QUEUE_NEW
+from postrider.campaigns.tables import Enrollment
+from postrider.mailboxes.tables import Mailbox, SendDay
+from postrider.sending.claimant import Claimant
+from postrider.sending.housekeeping import end_leads, finish_campaigns, put_to_sleep
+from postrider.sending.plan_queries import CandidateRow, Setting, candidate_of, due_rows, load_setting, next_due
+from postrider.sending.plan_state import PlannerState, Slot
+from postrider.sending.planner import decide
+from postrider.sending.trouble import UNREADABLE, stop_mailbox
+from postrider.sending.usage import stored_claim
+from postrider.sending.work import Claim
+from postrider.sending.work_queries import Claimed, ensure_tokens, open_senders
+from postrider.storage.base import insert_or_add
+from postrider.storage.prepared import Prepared
+
+_LEASE: Final = Prepared(
+    lambda _: (
+        update(Enrollment)
+        .where(Enrollment.workspace_id == bindparam("b_workspace_id"), Enrollment.id == bindparam("b_id"))
+        .values(
+            lease_owner=bindparam("b_owner"), fence=Enrollment.fence + 1, sleep_until=null(), claim=bindparam("b_claim")
+        )
+    )
+)
+
+_USED: Final = Prepared(
+    lambda dialect: insert_or_add(SendDay, dialect, ("workspace_id", "owner_id", "day"), "sent", "new_leads").values(
+        {column.name: bindparam(f"b_{column.name}") for column in SendDay.__table__.c}
+    )
+)
+_OCCUPIED: Final = Prepared(
+    lambda _: (
+        update(Mailbox)
+        .where(Mailbox.workspace_id == bindparam("b_workspace_id"), Mailbox.id == bindparam("b_id"))
+        .values(last_sent_at=bindparam("b_last_sent_at"), free_at=bindparam("b_free_at"))
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What one tick claimed, and when to look again (``more``: at once)."""
+
+    claimed: Claimed | None
+    next_at: datetime | None
+    more: bool
+
+
+NOTHING_CLAIMED: Final = Tick(None, None, False)
+
+
+def claim_due(
+    session: Session, claimant: Claimant, workspace_id: str, now: datetime, limit: int, busy: Collection[str] = ()
+) -> Tick:
+    """Claims at most ``limit`` sends that may leave at ``now``, and none from mailboxes that are ``busy``."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": zlib.crc32(workspace_id.encode())})
+    workspace = session.get(Workspace, workspace_id)
+    if workspace is None or workspace.status != "active" or workspace.paused_at is not None:
+        return NOTHING_CLAIMED
+    setting = load_setting(session, workspace_id, claimant.programs, claimant.seed, now, busy=busy)
+    if not setting.programs:
+        return NOTHING_CLAIMED
+    changed = end_leads(session, setting, now)
+    rows = {row.id: row for row in _due(session, setting, now, limit)}
+    decision = decide(
+        now, setting.campaign_states, setting.mailbox_states, map(candidate_of, rows.values()), claimant.seed
+    )
+    slots = decision.slots[:limit]
+    changed = put_to_sleep(session, setting, rows, decision.waits) or changed
+    changed = finish_campaigns(session, setting, rows, now) or changed
+    claimed = _claim(session, claimant, setting, slots, rows, now)
+    wakes = [decision.next_at, *_mailbox_wakes(setting, now)]
+    wakes += [next_due(session, program, now) for program in setting.programs.values()]
+    next_at = min((wake for wake in wakes if wake is not None and wake > now), default=None)
+    more = changed or len(decision.slots) > limit or len(slots) == limit
+    return Tick(claimed, next_at, more)
+
+
+def _due(session: Session, setting: Setting, now: datetime, limit: int) -> list[CandidateRow]:
+    """Candidates that might leave now: follow-ups of mailboxes that are free, and the new leads next in line."""
+    free = [
+        mailbox_id
+        for mailbox_id, mailbox in setting.state.mailboxes.items()
+        if not any(
+            setting.state.mailbox_limits(now, campaign, mailbox)
+            for campaign in setting.state.campaigns.values()
+            if mailbox_id in campaign.mailbox_ids
+        )
+    ]
+    found: list[CandidateRow] = []
+    for program in setting.programs.values():
+        found += due_rows(session, program, now, queue=QUEUE_FOLLOW_UP, limit=limit, mailbox_ids=free)
+        found += due_rows(session, program, now, queue=QUEUE_NEW, limit=limit if free else 1, mailbox_ids=None)
+    return found
+
+
+def _mailbox_wakes(setting: Setting, now: datetime) -> list[datetime | None]:
+    """When each mailbox that cannot send now may again."""
+    limits = [
+        setting.state.mailbox_limits(now, campaign, setting.state.mailboxes[mailbox_id])
+        for campaign in setting.state.campaigns.values()
+        for mailbox_id in campaign.mailbox_ids
+        if mailbox_id in setting.state.mailboxes
+    ]
+    return [limit.until for limit in limits if limit is not None]
+
+
+def _claim(
+    session: Session,
+    claimant: Claimant,
+    setting: Setting,
+    slots: Sequence[Slot],
+    rows: dict[str, CandidateRow],
+    now: datetime,
+) -> Claimed | None:
+    """Leases the enrollments of ``slots`` and counts them, but for those of a mailbox whose password does not open."""
+    senders, unreadable = open_senders(setting, slots, claimant.vault)
+    for mailbox_id in unreadable:
+        stop_mailbox(session.connection(), setting.workspace_id, mailbox_id, "error", UNREADABLE, now)
+    slots = [slot for slot in slots if slot.mailbox_id in senders]
+    if not slots:
+        return None
+    counted = setting.state.copy()
+    claims: dict[str, Claim] = {}
+    for slot in slots:
+        counted.apply(slot)
+        program = setting.programs[slot.campaign_id]
+        claims[slot.enrollment_id] = Claim(
+            owner=claimant.owner,
+            fence=rows[slot.enrollment_id].fence + 1,
+            mailbox_day=counted.day(now, setting.mailboxes[slot.mailbox_id].timezone).isoformat(),
+            campaign_day=counted.day(now, program.window.zone).isoformat(),
+            counts_new=slot.step_index == 0,
+        )
+    _LEASE.many(
+        session.connection(),
+        [
+            {
+                "b_workspace_id": setting.workspace_id,
+                "b_id": slot.enrollment_id,
+                "b_owner": claimant.owner,
+                "b_claim": stored_claim(slot.mailbox_id, claims[slot.enrollment_id]),
+            }
+            for slot in slots
+        ],
+    )
+    _count(session, setting, slots, claims)
+    _occupy(session, counted, {slot.mailbox_id for slot in slots}, setting.workspace_id)
+    ensure_tokens(session, claimant.vault, setting.workspace_id, [slot.lead_id for slot in slots], now)
+    return Claimed(setting, slots, rows, claims, senders)
+
+
+def _count(session: Session, setting: Setting, slots: Sequence[Slot], claims: dict[str, Claim]) -> None:
+    used: Counter[tuple[str, str]] = Counter()
+    new: Counter[tuple[str, str]] = Counter()
+    for slot in slots:
+        claim = claims[slot.enrollment_id]
+        used[slot.mailbox_id, claim.mailbox_day] += 1
+        assert claim.campaign_day is not None
+        used[slot.campaign_id, claim.campaign_day] += 1
+        new[slot.campaign_id, claim.campaign_day] += claim.counts_new
+    _USED.many(
+        session.connection(),
+        [
+            {
+                "b_workspace_id": setting.workspace_id,
+                "b_owner_id": owner_id,
+                "b_day": day,
+                "b_sent": count,
+                "b_new_leads": new[owner_id, day],
+            }
+            for (owner_id, day), count in sorted(used.items())
+        ],
+    )
+
+
+def _occupy(session: Session, counted: PlannerState, mailbox_ids: set[str], workspace_id: str) -> None:
+    """Starts the pause of each mailbox that was given something to send."""
+    states = [counted.mailboxes[mailbox_id] for mailbox_id in sorted(mailbox_ids)]
+    _OCCUPIED.many(
+        session.connection(),
+        [
+            {
+                "b_workspace_id": workspace_id,
+                "b_id": state.mailbox_id,
+                "b_last_sent_at": state.last_sent_at,
+                "b_free_at": state.free_at,
+            }
+            for state in states
+        ],
+    )

@@ -1,0 +1,292 @@
+"""What an email will look like: preview it for a lead, or send one to see it arrive."""
+
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+from pydantic import Field
+from sqlalchemy import Connection
+
+from postrider.access.house import house_of
+from postrider.campaigns.documents import Body, Subject, VariantInput
+from postrider.campaigns.launch import COPIES_SHARE_THE_LINK, NO_PUBLIC_ADDRESS
+from postrider.campaigns.queries import find_campaign
+from postrider.content.addresses import parse_address
+from postrider.content.headers import check_name, message_id
+from postrider.content.template import LeadFacts
+from postrider.dnc.queries import hashes_covering
+from postrider.kernel.context import Context, OutsideContext
+from postrider.kernel.errors import InvalidInput, Upstream
+from postrider.kernel.misfits import Allowed
+from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
+from postrider.leads.tables import Lead
+from postrider.mailboxes.queries import account_of
+from postrider.sending.composing import LINK_NOT_ALLOWED, Composed
+from postrider.sending.letter import SAMPLE_TOKEN, Stationery
+from postrider.sending.lookups import find_lead, find_mailbox
+from postrider.sending.message_ids import new_message_token
+from postrider.sending.outcomes import Delivered, Held, Outcome, Unknown
+from postrider.sending.ports import MailTransport
+from postrider.sending.program import Program, read_program
+from postrider.sending.rehearsal import Reader, email_at, rehearse
+from postrider.sending.trials import (
+    Trial,
+    begin_trial,
+    dot_trial,
+    finish_trial,
+    fresh_attempt_id,
+    trial_envelope,
+)
+from postrider.sending.work_queries import lead_facts
+
+T = TypeVar("T")
+
+StepIndex = Annotated[int, Field(ge=0, le=1_000, description="Index in the sequence from 0, waits counted.")]
+Label = Annotated[
+    str | None,
+    Field(pattern=r"^[A-Z]$", description="Variant; the lead's own if omitted."),
+    Allowed("one capital letter, such as B"),
+]
+
+
+class ContentOverride(Input):
+    """A text that is not saved in the campaign."""
+
+    subject: Subject = ""
+    body: Body = ""
+
+
+class PreviewEmail(Input):
+    """Which email, for whom, from which mailbox."""
+
+    id: Annotated[str, Field(max_length=40, description="Campaign id.")]
+    sequence_step: StepIndex
+    lead_id: Annotated[str, Field(max_length=40, description="Lead id (or the campaign lead's).")]
+    mailbox_id: Annotated[str, Field(max_length=40)]
+    variant: Label = None
+    content_override: Annotated[ContentOverride | None, Field(description="Preview this text instead.")] = None
+
+
+class Party(Output):
+    """A name and an address."""
+
+    name: UntrustedText
+    email: str
+
+
+class EmailPreview(Output):
+    """What would be sent, word for word. ``missingVariables``: no value and no fallback, so the lead would be held."""
+
+    subject: UntrustedText
+    body: UntrustedText
+    text: UntrustedText
+    variant: str
+    to: Party
+    from_: Annotated[Party, Field(alias="from")]
+    missing_variables: list[str]
+    warnings: list[str]
+
+
+@operation(
+    title="Preview an email", effect=Effect.READ, rest=Rest("POST", "/v1/campaigns/{id}/preview-email"), core=True
+)
+def preview_email(ctx: Context, request: PreviewEmail) -> EmailPreview:
+    """Show one email of a campaign exactly as a lead would get it: variables, conditions and spintax resolved.
+
+    The same lead always gets the same words, so what you see is what is sent. Use contentOverride to try a text before
+    saving it with update_campaign. Look at missingVariables: such a lead is held, not sent to.
+    """
+    program = read_program(find_campaign(ctx, request.id))
+    mailbox = find_mailbox(ctx, request.mailbox_id)
+    lead = find_lead(ctx, request.lead_id)
+    override = request.content_override
+    if override is not None:
+        check_name(override.subject, "contentOverride.subject")
+    rehearsed = rehearse(
+        program,
+        email_at(program, request.sequence_step),
+        reader_of(lead),
+        mailbox,
+        Stationery.of(ctx.settings, ctx.vault),
+        ctx.now,
+        legal_lines=house_of(ctx.session, ctx.workspace_id).legal_lines,
+        label=request.variant,
+        override=VariantInput(label="A", subject=override.subject, body=override.body) if override else None,
+    )
+    composed = rehearsed.composed
+    return EmailPreview(
+        subject=composed.subject,
+        body=composed.html,
+        text=composed.text,
+        variant=rehearsed.variant,
+        to=Party(name=_name(lead), email=lead.email),
+        from_=Party(name=mailbox.display_name, email=mailbox.email),
+        missing_variables=list(composed.missing),
+        warnings=_warnings(program, composed, tracks=ctx.settings.tracks),
+    )
+
+
+def _warnings(program: Program, composed: Composed, *, tracks: bool) -> list[str]:
+    found = [] if tracks else [NO_PUBLIC_ADDRESS]
+    found += [
+        f"{LINK_NOT_ALLOWED}:{name}: the value makes a link that no email may have, so the lead would be held. "
+        "Give a value that starts with http:// or https:// (update_lead)."
+        for name in composed.bad_links
+    ]
+    if program.settings.cc or program.settings.bcc:
+        found.append(COPIES_SHARE_THE_LINK)
+    return found
+
+
+def reader_of(lead: Lead) -> Reader:
+    """A lead as the one whom words are rehearsed for."""
+    custom = {name: str(value) for name, value in lead.custom_fields.items() if value is not None}
+    return Reader(lead.id, lead_facts(lead), custom, SAMPLE_TOKEN)
+
+
+def _name(lead: Lead) -> str:
+    return " ".join(filter(None, (lead.first_name, lead.last_name)))
+
+
+class SendTestEmail(Input):
+    """Which email, from which mailbox, and to whom: a lead, or an address of your own."""
+
+    id: Annotated[str, Field(max_length=40, description="Campaign id.")]
+    sequence_step: StepIndex
+    mailbox_id: Annotated[str, Field(max_length=40)]
+    lead_id: Annotated[str | None, Field(max_length=40, description="Send to this lead, with its data.")] = None
+    custom_email: Annotated[str | None, Field(max_length=320, description="Send to this address instead.")] = None
+    custom_variables: Annotated[
+        dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=10_000)]],
+        Field(max_length=100, description="Values for the variables, with customEmail."),
+    ] = {}
+    variant: Label = None
+
+
+class SentPreview(Output):
+    """The words that were sent."""
+
+    subject: UntrustedText
+    body: UntrustedText
+    text: UntrustedText
+
+
+class TestEmailSent(Output):
+    """The mail server accepted the message."""
+
+    message: str
+    message_id: str
+    recipient: str
+    mailbox: str
+    preview: SentPreview
+
+
+@operation(
+    title="Send a test email",
+    effect=Effect.WRITE,
+    scope="send",
+    rest=Rest("POST", "/v1/campaigns/{id}/send-test-email"),
+)
+async def send_test_email(ctx: OutsideContext, request: SendTestEmail) -> TestEmailSent:
+    """Send one email of a campaign now, to a lead (leadId) or to your own address (customEmail + customVariables).
+
+    It leaves at once, whatever the schedule, and answers when the mail server has accepted it. The do-not-contact list
+    holds. It carries no tracking and does not count as a step for the lead.
+    """
+    if (request.lead_id is None) == (request.custom_email is None):
+        raise InvalidInput(
+            "Give either leadId or customEmail, one of them.",
+            field="leadId",
+            hint="customEmail (with customVariables) is the way to write to yourself.",
+        )
+    trial = await ctx.read(lambda tx: _plan_trial(tx, request))
+    envelope = trial_envelope(trial)
+    await ctx.write(_in_connection(lambda connection: begin_trial(connection, trial)))
+
+    async def marker() -> bool:
+        return await ctx.write(_in_connection(lambda connection: dot_trial(connection, trial)))
+
+    outcome = await ctx.port(MailTransport).send(trial.account, envelope, marker)
+    await ctx.write(_in_connection(lambda connection: finish_trial(connection, trial, outcome)))
+    return _answer(trial, outcome)
+
+
+def _in_connection(work: Callable[[Connection], T]) -> Callable[[Context], T]:
+    return lambda tx: work(tx.session.connection())
+
+
+def _plan_trial(ctx: Context, request: SendTestEmail) -> Trial:
+    row = find_campaign(ctx, request.id)
+    program = read_program(row)
+    mailbox = find_mailbox(ctx, request.mailbox_id)
+    if request.lead_id is not None:
+        lead = find_lead(ctx, request.lead_id)
+        reader, recipient = reader_of(lead), lead.email
+    else:
+        recipient = parse_address(request.custom_email or "", "customEmail").key
+        reader = Reader("test", LeadFacts(email=recipient), dict(request.custom_variables), SAMPLE_TOKEN)
+    email = email_at(program, request.sequence_step)
+    stationery = Stationery.of(ctx.settings, ctx.vault)
+    legal_lines = house_of(ctx.session, ctx.workspace_id).legal_lines
+    composed = rehearse(
+        program, email, reader, mailbox, stationery, ctx.now, legal_lines=legal_lines, label=request.variant
+    ).composed
+    if program.settings.unknown_variables != "blank":
+        _check_complete(request, composed)
+    return Trial(
+        workspace_id=ctx.workspace_id,
+        attempt_id=fresh_attempt_id(),
+        message_id=message_id(new_message_token(), parse_address(mailbox.email).domain),
+        account=account_of(mailbox, ctx.vault),
+        sender_name=mailbox.display_name,
+        recipient=recipient,
+        hashes=hashes_covering(ctx.vault, ctx.workspace_id, recipient),
+        composed=composed,
+        campaign_id=row.id,
+        now=ctx.now,
+    )
+
+
+def _check_complete(request: SendTestEmail, composed: Composed) -> None:
+    field = "customVariables" if request.custom_email else "leadId"
+    if composed.missing:
+        raise InvalidInput(
+            f"No value for {', '.join(composed.missing)}.",
+            field=field,
+            hint="Give the values, or write a fallback into the text: {{firstName|there}}.",
+            details={"missingVariables": list(composed.missing)},
+        )
+    if composed.bad_links:
+        raise InvalidInput(
+            f"No email may have the link that {', '.join(composed.bad_links)} makes.",
+            code=LINK_NOT_ALLOWED.upper(),
+            field=field,
+            hint="Give a value that starts with http:// or https://.",
+        )
+
+
+def _answer(trial: Trial, outcome: Outcome) -> TestEmailSent:
+    if isinstance(outcome, Delivered):
+        composed = trial.composed
+        return TestEmailSent(
+            message=f"Sent to {trial.recipient} from {trial.account.email}.",
+            message_id=trial.message_id,
+            recipient=trial.recipient,
+            mailbox=trial.account.email,
+            preview=SentPreview(subject=composed.subject, body=composed.html, text=composed.text),
+        )
+    if isinstance(outcome, Unknown):
+        raise Upstream(
+            "The mail server took the message but did not answer: it may or may not arrive.",
+            retryable=False,
+            code="SEND_UNKNOWN",
+            hint="Look into the inbox before you send it again.",
+        )
+    if isinstance(outcome, Held):
+        raise Upstream("The test was stopped before it left.", retryable=True, hint="See list_mailboxes.")
+    raise Upstream(
+        f"The mail server refused the message: {outcome.text}",
+        retryable=outcome.kind in ("transient", "throttle", "connection"),
+        code="SEND_REFUSED",
+        hint="Check the mailbox with get_mailbox, and the address.",
+        details={"kind": outcome.kind, "code": outcome.code, "stage": outcome.stage},
+    )

@@ -1,0 +1,56 @@
+"""What a claim used of the day limits, and how it is given back when nothing was sent."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, update
+from sqlalchemy.orm import Session
+
+from postrider.mailboxes.tables import SendDay
+from postrider.sending.work import Claim
+from postrider.storage.base import JsonObject
+
+_GIVE_BACK: Final = (
+    update(SendDay)
+    .where(
+        SendDay.workspace_id == bindparam("b_workspace_id"),
+        SendDay.owner_id == bindparam("b_owner_id"),
+        SendDay.day == bindparam("b_day"),
+        SendDay.sent >= bindparam("b_count"),
+    )
+    .values(sent=SendDay.sent - bindparam("b_count"), new_leads=SendDay.new_leads - bindparam("b_new"))
+)
+
+
+def stored_claim(mailbox_id: str, claim: Claim) -> JsonObject:
+    """What an enrollment keeps of its claim."""
+    return {
+        "mailboxId": mailbox_id,
+        "mailboxDay": claim.mailbox_day,
+        "campaignDay": claim.campaign_day,
+        "countsNew": claim.counts_new,
+    }
+
+
+def give_back(connection: Connection | Session, workspace_id: str, campaign_id: str, claim: JsonObject) -> None:
+    """Takes one send off the days that a stored claim was counted on."""
+    give_all_back(connection, [(workspace_id, campaign_id, claim)])
+
+
+def give_all_back(connection: Connection | Session, claims: Iterable[tuple[str, str, JsonObject]]) -> None:
+    """The same for many claims, each with its workspace and campaign.
+
+    In the order of the rows' keys: two transactions that took them crosswise would wait for each other.
+    """
+    used: Counter[tuple[str, str, str]] = Counter()
+    new: Counter[tuple[str, str, str]] = Counter()
+    for workspace_id, campaign_id, claim in claims:
+        used[workspace_id, str(claim["mailboxId"]), str(claim["mailboxDay"])] += 1
+        if claim["campaignDay"] is not None:
+            key = (workspace_id, campaign_id, str(claim["campaignDay"]))
+            used[key] += 1
+            new[key] += bool(claim["countsNew"])
+    for key, count in sorted(used.items()):
+        values = dict(zip(("b_workspace_id", "b_owner_id", "b_day"), key, strict=True))
+        connection.execute(_GIVE_BACK, {**values, "b_count": count, "b_new": new[key]})

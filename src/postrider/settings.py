@@ -1,0 +1,117 @@
+"""Settings, read once from ``POSTRIDER_*`` environment variables. Units stand in the names; no secret has a default."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+PREFIX: Final = "POSTRIDER_"
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used; the text names the variable, what is allowed and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything an installation can choose.
+
+    ``database_url`` None means one SQLite file in ``data_dir``. ``public_url`` None means no public address: messages
+    then carry no tracking, no rewritten links and no one-click header.
+    """
+
+    data_dir: Path
+    database_url: str | None
+    public_url: str | None
+    secret_key: str | None
+    anthropic_api_key: str | None
+    ai_model: str
+    ai_base_url: str | None
+    allow_private_hosts: bool
+    log_level: str
+    import_dir: Path
+    engine_lease_seconds: int
+    mailbox_poll_seconds: int
+    tls_ca_file: Path | None
+
+    @property
+    def sqlite_path(self) -> Path:
+        """Where the embedded database lives when no ``database_url`` is set."""
+        return self.data_dir / "postrider.sqlite3"
+
+    @property
+    def tracks(self) -> bool:
+        """Whether links, pixels and one-click unsubscribe may be used: only with a public https address."""
+        return self.public_url is not None and self.public_url.startswith("https://")
+
+    def __repr__(self) -> str:
+        return f"Settings(data_dir={str(self.data_dir)!r}, public_url={self.public_url!r})"
+
+
+def _flag(name: str, text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off", ""):
+        return False
+    raise SettingsError(f"{PREFIX}{name} is {text!r}; use true or false.")
+
+
+def _seconds(name: str, text: str, least: int, most: int) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise SettingsError(f"{PREFIX}{name} is {text!r}; use a whole number of seconds from {least} to {most}.")
+    return int(text)
+
+
+def _url(name: str, text: str | None) -> str | None:
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise SettingsError(f"{PREFIX}{name} is not a plain http(s) address. Example: https://outreach.example.com")
+    return text.rstrip("/")
+
+
+def _database_url(text: str | None) -> str | None:
+    if not text:
+        return None
+    if text.startswith(("postgres://", "postgresql://")):
+        return "postgresql+psycopg://" + text.split("://", 1)[1]
+    if text.startswith(("postgresql+psycopg://", "sqlite:///")):
+        return text
+    raise SettingsError(
+        f"{PREFIX}DATABASE_URL must start with postgresql:// or sqlite:/// (leave it unset for the built-in file)."
+    )
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of ``environment`` (default: the process's own). Raises: SettingsError."""
+    env = os.environ if environment is None else environment
+
+    def get(name: str, default: str = "") -> str:
+        return env.get(PREFIX + name, default).strip()
+
+    data_dir = Path(get("DATA_DIR") or Path.home() / ".postrider").expanduser()
+    level = get("LOG_LEVEL", "INFO").upper() or "INFO"
+    if level not in LOG_LEVELS:
+        raise SettingsError(f"{PREFIX}LOG_LEVEL is {level!r}; use one of {', '.join(LOG_LEVELS)}.")
+    ca_file = get("TLS_CA_FILE")
+    if ca_file and not Path(ca_file).is_file():
+        raise SettingsError(f"{PREFIX}TLS_CA_FILE names no file; give the path of a PEM file or leave it unset.")
+    return Settings(
+        data_dir=data_dir,
+        database_url=_database_url(get("DATABASE_URL") or None),
+        public_url=_url("PUBLIC_URL", get("PUBLIC_URL") or None),
+        secret_key=get("SECRET_KEY") or None,
+        anthropic_api_key=get("ANTHROPIC_API_KEY") or None,
+        ai_model=get("AI_MODEL") or "claude-sonnet-4-5",
+        ai_base_url=_url("AI_BASE_URL", get("AI_BASE_URL") or None),
+        allow_private_hosts=_flag("ALLOW_PRIVATE_HOSTS", get("ALLOW_PRIVATE_HOSTS")),
+        log_level=level,
+        import_dir=Path(get("IMPORT_DIR") or data_dir / "imports").expanduser(),
+        engine_lease_seconds=_seconds("ENGINE_LEASE_SECONDS", get("ENGINE_LEASE_SECONDS", "30") or "30", 1, 600),
+        mailbox_poll_seconds=_seconds("MAILBOX_POLL_SECONDS", get("MAILBOX_POLL_SECONDS", "60") or "60", 1, 3600),
+        tls_ca_file=Path(ca_file) if ca_file else None,
+    )
