@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from postrider.inbox.classify import classify, suggest_label
 from postrider.inbox.classify_dates import return_date
-from postrider.inbox.classify_words import unsubscribe_rule
+from postrider.inbox.classify_wishes import plain_unsubscribe_rule, unsubscribe_rule
 from postrider.inbox.parsing import ParsedMail, parse_mail
 from postrider.inbox.parsing_clean import visible_text
 from postrider.inbox.parsing_reply import new_text
@@ -117,6 +117,7 @@ _READERS: dict[str, Callable[[str], object]] = {
     "new_text": new_text,
     "label": suggest_label,
     "unsubscribe": unsubscribe_rule,
+    "plain_unsubscribe": plain_unsubscribe_rule,
     "return_date": lambda text: return_date(text, TODAY),
 }
 _SEEDS = (

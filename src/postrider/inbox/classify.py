@@ -11,14 +11,8 @@ from typing import Literal
 
 from postrider.inbox.classify_dates import return_date
 from postrider.inbox.classify_labels import Label, suggest_label
-from postrider.inbox.classify_words import (
-    AUTO_SUBJECT,
-    LEFT_COMPANY,
-    OUT_OF_OFFICE,
-    TICKET_ACK,
-    folded,
-    unsubscribe_rule,
-)
+from postrider.inbox.classify_wishes import plain_unsubscribe_rule, unsubscribe_rule
+from postrider.inbox.classify_words import AUTO_SUBJECT, LEFT_COMPANY, OUT_OF_OFFICE, RETURNING, TICKET_ACK, folded
 from postrider.inbox.dsn import DsnRecipient, DsnReport, is_daemon
 from postrider.inbox.parsing import ParsedMail
 from postrider.sending.outcomes import Deferred, RejectKind
@@ -80,14 +74,14 @@ def classify(mail: ParsedMail, *, references_ours: bool, received_on: date) -> V
         return verdict
     if _is_list_mail(mail, references_ours):
         return Verdict("auto_generated", "list_mail")
-    if (found := _machine_rule(mail, references_ours, own_text)) is not None:
-        kind, rule = found
-        sub_kind = _sub_kind(mail)
-        back = return_date(f"{mail.subject}. {own_text}", received_on) if sub_kind == "ooo" else None
-        return Verdict(kind, rule, sub_kind, back)
-    if (wish := unsubscribe_rule(own_text)) is not None:
+    if (declared := _declared_machine(mail)) is not None:
+        return _automatic(mail, *declared, own_text, received_on)
+    likely = _likely_machine(mail, references_ours, own_text)
+    # Rules and gateways put such signs on what people write, and a plain wish is no machine's text.
+    wish = unsubscribe_rule(own_text) if likely is None else plain_unsubscribe_rule(own_text)
+    if wish is not None:
         return Verdict("unsubscribe", wish)
-    return Verdict("reply", "reply")
+    return _automatic(mail, *likely, own_text, received_on) if likely else Verdict("reply", "reply")
 
 
 def bounce_kind(status: str | None, diagnostic: str | None, remote_mta: str | None) -> RejectKind:
@@ -159,7 +153,9 @@ def _is_list_mail(mail: ParsedMail, references_ours: bool) -> bool:
     signals = mail.signals
     if references_ours or _submitted(mail) != "no" or signals.auto_reply or AUTO_SUBJECT.search(folded(mail.subject)):
         return False
-    return bool(signals.list_id or signals.list_unsubscribe_mailto or signals.precedence in _BULK)
+    if signals.list_id or signals.list_unsubscribe_mailto:
+        return True
+    return signals.precedence in _BULK and plain_unsubscribe_rule(mail.new_text or mail.text) is None
 
 
 def _submitted(mail: ParsedMail) -> str:
@@ -167,8 +163,15 @@ def _submitted(mail: ParsedMail) -> str:
     return (mail.signals.auto_submitted or "no").partition(";")[0].partition("(")[0].strip()
 
 
-def _machine_rule(mail: ParsedMail, references_ours: bool, own_text: str) -> tuple[Kind, str] | None:
-    submitted, subject = _submitted(mail), folded(mail.subject)
+def _automatic(mail: ParsedMail, kind: Kind, rule: str, own_text: str, received_on: date) -> Verdict:
+    sub_kind = _sub_kind(mail)
+    back = return_date(f"{mail.subject}. {own_text}", received_on) if sub_kind == "ooo" else None
+    return Verdict(kind, rule, sub_kind, back)
+
+
+def _declared_machine(mail: ParsedMail) -> tuple[Kind, str] | None:
+    """Machines that say so themselves."""
+    submitted = _submitted(mail)
     if submitted.startswith("auto-replied"):
         return "auto_reply", "auto_submitted_replied"
     if submitted != "no":
@@ -177,6 +180,12 @@ def _machine_rule(mail: ParsedMail, references_ours: bool, own_text: str) -> tup
         return "auto_reply", "auto_reply_header"
     if mail.signals.precedence in ("auto_reply", "auto-reply"):
         return "auto_reply", "precedence_auto_reply"
+    return None
+
+
+def _likely_machine(mail: ParsedMail, references_ours: bool, own_text: str) -> tuple[Kind, str] | None:
+    """Machines by signs that now and then stand on a person's mail too."""
+    subject = folded(mail.subject)
     if mail.return_path == "" and references_ours:
         return "auto_reply", "null_return_path"
     if AUTO_SUBJECT.search(subject):
@@ -205,6 +214,6 @@ def _sub_kind(mail: ParsedMail) -> SubKind | None:
     words = f"{folded(mail.subject)}. {folded(mail.new_text or mail.text)}"
     if LEFT_COMPANY.search(words):
         return "left_company"
-    if OUT_OF_OFFICE.search(words):
+    if OUT_OF_OFFICE.search(words) or RETURNING.search(words):
         return "ooo"
     return "ticket_ack" if TICKET_ACK.search(words) else None

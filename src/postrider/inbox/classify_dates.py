@@ -58,6 +58,8 @@ _TOKEN = re.compile(
     r"(?:,? (?:de |del )?(?P<y1>\d{4})\b)?"
     rf"|\b(?P<m2>{_MONTH})\b\.? (?:the )?(?P<d2>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? (?P<y2>\d{{4}})\b)?"
     r"|\bthe (?P<only>\d{1,2})(?:st|nd|rd|th)\b)"
+    rf"|\b(?P<last>(?:the )?end of |ende |fin |finales de |fin de )?(?P<m3>{_longest_first(_MONTHS, 3)})\b\.?,? "
+    r"(?:de |del )?(?P<y3>\d{4})\b"
     rf"|\b(?P<weekday>{_longest_first(_WEEKDAYS, 5)})\b"
     rf"|\b(?P<tomorrow>{'|'.join(_TOMORROW)})\b"
 )
@@ -113,7 +115,7 @@ def _tokens(whole: str, received_on: date) -> Iterator[_Token]:
         if (dow := found["dow"]) is not None:
             days = {day for day in days if day.weekday() == _WEEKDAYS[dow]}
         days = {day for day in days if 0 < (day - received_on).days <= _MAX_DAYS_AHEAD}
-        has_year = found["iso"] or found["y"] or found["y1"] or found["y2"]
+        has_year = found["iso"] or found["y"] or found["y1"] or found["y2"] or found["y3"]
         if len(days) == 1 and not has_year and (min(days) - received_on).days > _MAX_DAYS_WITHOUT_YEAR:
             days = set()
         yield _Token(found.start(), found.end(), frozenset(days))
@@ -128,6 +130,8 @@ def _candidates(found: re.Match[str], received_on: date, day_first: bool) -> set
         return {received_on + timedelta(days=ahead)} if ahead else set()  # today's own name: this week's or next?
     if found["only"]:
         return _next_day_of_month(int(found["only"]), received_on)
+    if found["m3"]:
+        return _in_month(_MONTHS[found["m3"]], int(found["y3"]), last=found["last"] is not None)
     if found["iso"]:
         year, month, day = (int(piece) for piece in found["iso"].split("-"))
         return _day(day, month, year)
@@ -154,6 +158,13 @@ def _day(day: int, month: int, year: int) -> set[date]:
         return {date(year, month, day)}
     except ValueError:
         return set()
+
+
+def _in_month(month: int, year: int, *, last: bool) -> set[date]:
+    """The first day of a month that is all that was named, since nothing later is sure; ``last``: its end."""
+    first = _day(1, month, year)
+    following = {(day + timedelta(days=32)).replace(day=1) for day in first if day.year < date.max.year}
+    return {day - timedelta(days=1) for day in following} if last else first
 
 
 def _next_day_of_month(day: int, received_on: date) -> set[date]:

@@ -3,7 +3,8 @@
 import re
 from typing import Literal
 
-from postrider.inbox.classify_words import LEFT_COMPANY, OUT_OF_OFFICE, folded, unsubscribe_rule
+from postrider.inbox.classify_wishes import unsubscribe_rule
+from postrider.inbox.classify_words import LEFT_COMPANY, OUT_OF_OFFICE, folded
 
 Label = Literal[
     "interested",

@@ -35,6 +35,7 @@ _BOUNCE_SUBJECT = re.compile(
     r"message (?:delivery|not delivered|could not be delivered)|unzustellbar|nicht zugestellt|non remis|"
     r"échec de (?:la )?remise|no se puede entregar|no entregado|mancato recapito|onbestelbaar"
 )
+_ANSWER_SUBJECT = re.compile(r"\s*(?:re|aw|antw|sv|rv|odp|vs)\s?:")
 _DELAY_WORDS = re.compile(
     r"delayed|not yet been delivered|will (?:continue|keep) (?:to try|trying)|still being retried"
 )
@@ -113,9 +114,11 @@ def read_dsn(root: Part, text: str, sender: Sender, answered_ids: tuple[str, ...
     recipients = tuple(_standard_recipients(root)) if root.content_type == "multipart/report" else ()
     standard = bool(recipients)
     if not recipients:
-        if not _is_bounce_sender(sender):
+        if not _is_bounce(sender, text):
             return None
-        recipients = _guessed_recipients(root, text, sender, original_to)
+        guessed = _guessed_recipients(root, text, sender, original_to)
+        # Who writes is reached: a postmaster who is a lead answers, and reports nothing about himself.
+        recipients = tuple(one for one in guessed if one.final_recipient != sender.address)
     if not recipients:
         return None
     if message_id is None and (line := _MESSAGE_ID_LINE.search(text[:_MAX_SCAN_CHARS])):
@@ -210,11 +213,17 @@ def is_daemon(address: str | None) -> bool:
     return local in _DAEMONS or local.startswith(("mailer-daemon", "microsoftexchange329e"))
 
 
-def _is_bounce_sender(sender: Sender) -> bool:
-    null_path = sender.return_path == ""
-    if is_daemon(sender.address):
-        return null_path or sender.return_path is None or is_daemon(sender.return_path)
-    return null_path and _BOUNCE_SUBJECT.search(sender.subject.lower()) is not None
+def _is_bounce(sender: Sender, text: str) -> bool:
+    """Whether a mail without the structure of a report is one. People write as postmaster, too."""
+    null_path, subject = sender.return_path == "", sender.subject.lower()
+    names_failure = _BOUNCE_SUBJECT.search(subject) is not None
+    if not is_daemon(sender.address):
+        return null_path and names_failure
+    if null_path or (sender.return_path is not None and not is_daemon(sender.return_path)):
+        return null_path
+    if names_failure and not _ANSWER_SUBJECT.match(subject):
+        return True
+    return _diagnostic(_report_text(text).split("\n"))[0] is not None
 
 
 def _guessed_recipients(root: Part, text: str, sender: Sender, original_to: str | None) -> tuple[DsnRecipient, ...]:

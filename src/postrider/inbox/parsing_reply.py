@@ -25,7 +25,15 @@ _SEPARATOR = re.compile(
 )
 _RULE = re.compile(r"[_-]{20,}")
 _WROTE_START = re.compile(r"(?:on|am|le|el|il|op|em|den|dne)\s|\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{2,4}")
-_WROTE_END = re.compile(r"(?:wrote|schrieb|a écrit|escribió|ha scritto|schreef|escreveu|skrev)\b.{0,200}:$")
+_WROTE_END = re.compile(
+    r"(?:wrote|schrieb|a écrit|escribió|ha scritto|schreef|escreveu|skrev|пишет|писала?|написала?|"
+    r"napisał\(?a?\)?|pisze|napsala?|kirjoitti|írta|scris|yazdı)\b.{0,200}:$|(?:写道|寫道|のメール|작성)\s?[:：]$"
+)
+# In any language: a date near the beginning, somebody's address, and a colon at the end.
+_DATED_START = re.compile(r".{0,24}?\d")
+_DATED_AUTHOR = re.compile(
+    r"(?:\b(?:19|20)\d\d(?!\d)|\b\d{1,2}[:.]\d\d\b).{0,200}<[^<>\s@]{1,64}@[^<>\s]{1,255}>.{0,60}[:：]$"
+)
 _HEADER_LINE = re.compile(
     r"\*?(from|von|de|da|van|od|sent|date|gesendet|datum|envoyé|enviado|enviado el|fecha|inviato|data|verzonden|"
     r"to|an|à|para|a|aan|subject|betreff|objet|asunto|oggetto|onderwerp|assunto)\s?:\*?\s"
@@ -115,7 +123,7 @@ def _is_header_block(lines: list[str], index: int) -> bool:
 def _attribution_lines(lines: list[str], index: int) -> int:
     """How many lines an "On … wrote:" that starts here takes (they get folded over up to three); 0 when none does."""
     first = _folded(lines[index])
-    if not _WROTE_START.match(first):
+    if not (_WROTE_START.match(first) or _DATED_START.match(first)):
         return 0
     joined = ""
     for span, line in enumerate(lines[index : index + 3], start=1):
@@ -123,9 +131,13 @@ def _attribution_lines(lines: list[str], index: int) -> int:
         if not folded:
             return 0
         joined = f"{joined} {folded}".strip()
-        if folded.endswith(":") and _WROTE_END.search(joined[-260:]) and any(char.isdigit() for char in joined):
+        if folded.endswith((":", "：")) and any(char.isdigit() for char in joined) and _is_attribution(joined[-330:]):
             return span
     return 0
+
+
+def _is_attribution(joined: str) -> bool:
+    return _WROTE_END.search(joined[-260:]) is not None or _DATED_AUTHOR.search(joined) is not None
 
 
 def _answers_below(lines: list[str], index: int) -> bool:

@@ -127,6 +127,36 @@ def test_a_person_who_quotes_a_bounce_sends_no_report(headers: dict[str, str]) -
     assert parse_mail(write_mail(text, **headers)).dsn is None
 
 
+@pytest.mark.parametrize("return_path", [{}, {"return_path": "<postmaster@small.test>"}])
+@pytest.mark.parametrize(
+    ("subject", "text"),
+    [
+        ("Re: Hello", "Please remove the address postmaster@small.test from your list."),
+        ("Re: Hello", "Please send your message to jane@small.test"),
+        ("Re: Undeliverable mail solved", "The mailbox postmaster@small.test works again: 550 5.1.1 was our mistake."),
+        ("Undeliverable", "message to postmaster@small.test: 550 5.1.1 no such user"),
+    ],
+)
+def test_a_postmaster_who_answers_is_a_person(return_path: dict[str, str], subject: str, text: str) -> None:
+    assert (
+        parse_mail(write_mail(text, **{"from": "postmaster@small.test", "subject": subject, **return_path})).dsn is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "text"),
+    [
+        ({"return_path": "<>"}, "Your message to bob@small.test could not be delivered."),
+        ({"subject": "Undeliverable: Hello"}, "Your message to bob@small.test could not be delivered."),
+        ({"subject": "Hello"}, "Your message to bob@small.test was refused: 550 5.1.1 no such user"),
+    ],
+)
+def test_a_postmaster_reports_with_a_null_path_a_subject_or_a_code(headers: dict[str, str], text: str) -> None:
+    report = parse_mail(write_mail(text, **{"from": "postmaster@small.test", **headers})).dsn
+    assert report is not None
+    assert [one.final_recipient for one in report.recipients] == ["bob@small.test"]
+
+
 def test_a_report_of_another_kind_or_without_recipients_is_no_delivery_report() -> None:
     assert parse_mail(read_mail("read_receipt")).dsn is None
     assert parse_mail(read_mail("arf_abuse")).dsn is None
