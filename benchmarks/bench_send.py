@@ -1,24 +1,25 @@
 """End-to-end sends per second: claim → render → markers → SMTP → outcome, against pooled aiosmtplib of ready bytes.
 
-Both over 32 connections to the same sink in a process of its own, in one run, on SQLite with synchronous=FULL.
+Both over 32 connections to the same sink in a process of its own, in one run: on SQLite with synchronous=FULL, and on
+PostgreSQL. The floor sends, again and again, the octets of one message that the engine has sent.
 """
 
 import asyncio
 import sys
-import tempfile
 import time
-from pathlib import Path
+from dataclasses import replace
 
 import aiosmtplib
+from benchmarks.databases import KINDS, Kind, fresh_settings
 from tests.conftest import Installation
-from tests.engine.world import EMAIL, make_world, running_engine
+from tests.engine.world import EMAIL, USERS, make_world, running_engine
 from tests.integration.smtp_rig import transport_with
+from tests.integration.smtp_sink import SmtpSink
 
 from postrider.adapters.smtp_pool import PoolLimits
 from postrider.app import build
 from postrider.doors.cli.serving import settle_memory
 from postrider.kernel.clock import SystemClock
-from postrider.settings import load_settings
 
 CONNECTIONS = 32
 MAILBOXES = 8
@@ -69,17 +70,12 @@ async def floor(port: int, data: bytes, messages: int) -> float:
     return messages / elapsed
 
 
-async def ours(port: int, messages: int) -> "tuple[float, bytes]":
-    """Messages per second of the whole engine on SQLite, and the octets of one of them."""
-    with tempfile.TemporaryDirectory() as folder:
-        settings = load_settings(
-            {
-                "POSTRIDER_DATA_DIR": str(Path(folder) / "data"),
-                "POSTRIDER_PUBLIC_URL": "https://outreach.example.com",
-                "POSTRIDER_ALLOW_PRIVATE_HOSTS": "true",
-            }
+async def ours(kind: Kind, port: int, messages: int) -> float:
+    """Messages per second of the whole engine on a fresh database."""
+    with fresh_settings(kind) as settings:
+        app = build(
+            replace(settings, public_url="https://outreach.example.com", allow_private_hosts=True), clock=SystemClock()
         )
-        app = build(settings, clock=SystemClock())
         installation = await Installation.on(app)
         step = EMAIL.model_copy(update={"body": BODY})
         world = await make_world(installation, port=port, leads=messages, steps=(step,), mailboxes=MAILBOXES)
@@ -91,27 +87,39 @@ async def ours(port: int, messages: int) -> "tuple[float, bytes]":
                 await asyncio.sleep(0.3)
             elapsed = time.perf_counter() - started
         await app.close()
-    return messages / elapsed, b""
+    return messages / elapsed
+
+
+async def one_message() -> bytes:
+    """The octets of one message, as a server takes it from the engine."""
+    async with SmtpSink(users=USERS) as sink:
+        await ours("sqlite", sink.port, 1)
+        [mail] = sink.accepted
+    return mail.data
 
 
 async def measure_async(messages: int = MESSAGES) -> dict[str, float]:
-    """Both rates and their ratio."""
+    """The rates on both databases, each beside the mean of a floor before it and one after it."""
+    data = await one_message()
     process, port = await start_sink()
+    figures: dict[str, float] = {"octets": len(data)}
     try:
-        data = b"From: sender0@acme.test\r\nTo: x@y.test\r\nSubject: Hi\r\n\r\n" + b"x" * 76 + b"\r\n"
-        data += (b"y" * 76 + b"\r\n") * 60
-        base = await floor(port, data, messages)
-        rate, _ = await ours(port, messages)
-        again = await floor(port, data, messages)
+        before = await floor(port, data, messages)
+        for kind in KINDS:
+            rate = await ours(kind, port, messages)
+            after = await floor(port, data, messages)
+            mean_floor = (before + after) / 2
+            figures |= {f"{kind}_floor_per_second": mean_floor, f"{kind}_ours_per_second": rate}
+            figures[f"{kind}_ratio"] = rate / mean_floor
+            before = after
     finally:
         process.terminate()
         await process.wait()
-    best = (base + again) / 2
-    return {"floor_per_second": best, "ours_per_second": rate, "ratio": rate / best}
+    return figures
 
 
 def measure(messages: int = MESSAGES) -> dict[str, float]:
-    """Both rates and their ratio, in one run."""
+    """All rates and their ratios, in one run."""
     return asyncio.run(measure_async(messages))
 
 

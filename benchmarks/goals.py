@@ -52,8 +52,13 @@ def _import_lines(database: str, prefix: str) -> tuple[Line, Line]:
     )
 
 
+def _send_line(database: str, prefix: str, goal: float | None) -> Line:
+    ours, floor = f"{prefix}_ours_per_second", f"{prefix}_floor_per_second"
+    return Line(f"send end to end, {database}", "messages/s", ours, floor, goal)
+
+
 LINES: Final[Mapping[str, tuple[Line, ...]]] = {
-    "send": (Line("send end to end, SQLite", "messages/s", "ours_per_second", "floor_per_second", 0.4),),
+    "send": (_send_line("SQLite", "sqlite", 0.4), _send_line("PostgreSQL", "postgresql", None)),
     "smtp": (Line("SMTP adapter alone", "messages/s", "adapter_per_second", "aiosmtplib_per_second", None),),
     "mime": (Line("MIME build", "messages/s", "ours_per_second", "email_message_per_second", 10.0),),
     "templates": (Line("templates", "renders/s", "ours", "jinja2", 1.0),),

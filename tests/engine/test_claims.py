@@ -6,7 +6,8 @@ import anyio
 from sqlalchemy import update
 
 from postrider.campaigns.tables import Campaign, Enrollment
-from postrider.engine.outgoing import CLAIM_LIMIT, MAX_IN_FLIGHT
+from postrider.engine.outgoing import CLAIM_LIMIT, LIMITS
+from postrider.engine.passages import Passages
 from postrider.engine.sender import StepSender
 from postrider.leads.tables import Lead
 from postrider.mailboxes.tables import SendDay
@@ -39,7 +40,13 @@ async def test_an_edit_after_the_claim_sends_nothing_and_gives_the_claim_back(in
         await app.database.write(lambda s: s.execute(edit) and None)
         transport = transport_with()
         sender = StepSender(
-            app.database, transport, app.vault, programs, Stationery.of(app.settings, app.vault), installation.clock
+            app.database,
+            transport,
+            app.vault,
+            programs,
+            Stationery.of(app.settings, app.vault),
+            installation.clock,
+            Passages(),
         )
         found = await sender.send(work)
         await transport.close()
@@ -75,7 +82,7 @@ async def test_leads_whose_zone_sleeps_do_not_keep_those_behind_them_waiting(ins
 async def test_a_large_workspace_leaves_room_for_a_small_one(installation: Installation) -> None:
     """Both send without a pause; the small one's few leads are not kept waiting behind the other's many."""
     swapped = Installation(installation.app, installation.clock, installation.bob, installation.ann)
-    many = MAX_IN_FLIGHT * 3
+    many = LIMITS.most * 3
     async with SmtpSink(users=USERS) as sink:
         await make_world(installation, port=sink.port, emails=[f"large{n}@large{n}.test" for n in range(many)])
         await make_world(swapped, port=sink.port, emails=[f"small{n}@small{n}.test" for n in range(5)])
@@ -84,4 +91,4 @@ async def test_a_large_workspace_leaves_room_for_a_small_one(installation: Insta
     order = [mail.recipients[0] for mail in sink.accepted]
     assert len(order) == many + 5
     last_small = max(place for place, address in enumerate(order) if address.startswith("small"))
-    assert last_small < MAX_IN_FLIGHT * 2
+    assert last_small < LIMITS.most * 2

@@ -36,6 +36,10 @@ MARKERS = {
     "second marker": "attempts WHERE state = 'dotted'",
     "outcome": "attempts WHERE state = 'sent'",
 }
+REPLY_MARKERS = {
+    "claim": "outgoing_replies WHERE lease_owner IS NOT NULL",
+    **{place: f"{MARKERS[place]} AND purpose = 'reply'" for place in ("first marker", "second marker", "outcome")},
+}
 CSV = "email\n" + "".join(f"p{number}@b.test\n" for number in range(20))
 
 
@@ -105,16 +109,17 @@ async def test_leads_follow_a_change_of_their_campaign(
 
 
 @CUTS
-@pytest.mark.parametrize("place", ["first marker", "second marker", "outcome"])
+@pytest.mark.parametrize("place", list(REPLY_MARKERS))
 async def test_a_reply_is_sent_once(installation: Installation, place: str, how: How, times: int) -> None:
-    cuts = SessionCuts(how, times, rows=f"{MARKERS[place]} AND purpose = 'reply'")
+    cuts = SessionCuts(how, times, rows=REPLY_MARKERS[place])
     async with SmtpSink(users=USERS) as sink:
         world, [conversation_id] = await inbox(installation, port=sink.port)
         await queue(installation, conversation_id)
-        with cuts.at_work():
+        with capture_logs() as logs, cuts.at_work():
             async with running_engine(installation, transport_with()) as engine:
                 await pass_time(installation, engine, HOURS)
-    assert cuts.done == times
+    assert cuts.done == times, logs
+    assert "engine_failed" not in [entry["event"] for entry in logs]
     assert len(sink.accepted) == 1
     assert [row.status for row in await replies(world)] == ["sent"]
     assert [row.state for row in await reply_attempts(world)] == ["sent"]

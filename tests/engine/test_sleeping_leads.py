@@ -54,7 +54,7 @@ async def test_an_edited_timezone_wakes_the_lead_at_once(installation: Installat
             await engine.rest.quiet()
             [asleep] = await world.enrollments()
             assert (asleep.sleep_until, sink.accepted) == (MONDAY_IN_TOKYO, [])
-            assert await told(installation, world) == ("2026-03-09T00:00:00Z", {"2026-03-09"})
+            assert await told(installation, world) == ("2026-03-09T00:00:00.000Z", {"2026-03-09"})
             await installation.call("update_lead", id=world.lead_ids[0], timezone="Europe/London")
             await engine.rest.quiet()
     assert [mail.recipients for mail in sink.accepted] == [("lea@lea.test",)]
@@ -66,7 +66,7 @@ async def test_explanation_and_plan_agree_with_the_engine_after_an_edit(installa
         async with running_engine(installation, transport_with()) as engine:
             await engine.rest.quiet()
         await installation.call("update_lead", id=world.lead_ids[0], timezone="Europe/London")
-        assert await told(installation, world) == ("2026-03-06T10:00:00Z", {"2026-03-06"})
+        assert await told(installation, world) == ("2026-03-06T10:00:00.000Z", {"2026-03-06"})
         async with running_engine(installation, transport_with()) as engine:
             await engine.rest.quiet()
     assert len(sink.accepted) == 1

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from postrider.campaigns.edits import Change
 from postrider.campaigns.tables import CampaignChange
 from postrider.engine import sent_copies, worker
+from postrider.engine.passages import Passages
 from postrider.engine.replies import ReplyLoop, ReplySender
 from postrider.engine.rest import Rest
 from postrider.engine.worker import Engine, Outside, run_when_free
@@ -155,7 +156,7 @@ async def test_a_reply_loop_that_is_cancelled_calls_back_what_has_not_come_to_it
         world, [conversation_id] = await inbox(installation, port=sink.port)
         await queue(installation, conversation_id)
         await app.database.hot(lambda c: take_lease(c, "me", 600))
-        sender = ReplySender(app.database, transport, app.vault, app.clock)
+        sender = ReplySender(app.database, transport, app.vault, app.clock, Passages())
         task = asyncio.create_task(ReplyLoop(sender, "me", app.signals.events["replies"], Rest()).run())
         await sink.until_fault("rcpt")
         task.cancel()

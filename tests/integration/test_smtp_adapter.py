@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postrider.adapters.smtp_data import BadAddress, SmtpWaits, dot_stuffed, wire_address
+from postrider.kernel.errors import Upstream
 from postrider.sending.outcomes import Deferred, Delivered, Outcome, Rejected, Unknown
 from postrider.sending.ports import Envelope
 from tests.contract.mail_transport_contract import CountedMarker, MailTransportContract, Rig, envelope_to
@@ -346,10 +348,25 @@ async def test_an_international_local_part_needs_smtputf8() -> None:
     envelope = envelope_to("änn@lead.example")
     async with SmtpSink() as sink:
         outcome = await send_once(sink, envelope)
-        assert isinstance(outcome, Rejected) and (outcome.kind, outcome.enhanced) == ("other", "5.6.7")
+        assert isinstance(outcome, Rejected)
+        assert (outcome.kind, outcome.code, outcome.enhanced) == ("other", None, "5.6.7")
+        ours = await send_once(sink, replace(envelope_to(ANN), sender="jörg@sender.example"))
+        assert isinstance(ours, Rejected) and (ours.kind, ours.code, ours.stage) == ("sender", None, "mail")
+        assert not [line for _, line in sink.commands if line.startswith(("MAIL", "RCPT"))]
         copied = await send_once(sink, envelope_to(ANN, "änn@lead.example"))
         assert isinstance(copied, Delivered) and len(copied.refused_copies) == 1
     async with SmtpSink(extensions=("8BITMIME", "SMTPUTF8")) as sink:
         assert isinstance(await send_once(sink, envelope), Delivered)
         assert sink.accepted[0].recipients == ("änn@lead.example",)
         assert sink.accepted[0].options == "BODY=8BITMIME SMTPUTF8"
+
+
+@pytest.mark.parametrize("extensions", [("8BITMIME",), ("8BITMIME", "SMTPUTF8")])
+async def test_a_check_tells_whether_an_international_mailbox_can_send_there(extensions: tuple[str, ...]) -> None:
+    async with SmtpSink(extensions=extensions) as sink:
+        account = replace(account_on(sink), email="jörg@sender.example")
+        if "SMTPUTF8" in extensions:
+            await transport_with().check_smtp(account)
+        else:
+            with pytest.raises(Upstream, match="does not offer SMTPUTF8"):
+                await transport_with().check_smtp(account)

@@ -11,7 +11,7 @@ import aiosmtplib
 import anyio
 
 from postrider.adapters.egress import Egress, ResolvedHost
-from postrider.adapters.smtp_data import BadAddress, MailTransaction, SmtpWaits, wire_address
+from postrider.adapters.smtp_data import NO_SMTPUTF8, SMTPUTF8, BadAddress, MailTransaction, SmtpWaits, wire_address
 from postrider.adapters.smtp_pool import PoolLimits, SmtpPool, SmtpSession
 from postrider.adapters.smtp_wire import SmtpWire
 from postrider.adapters.tls import verified_tls
@@ -80,6 +80,13 @@ class SmtpTransport:
         except _DialFailed as failed:
             raise failed.for_caller() from None
         session.wire.close()
+        if not account.email.rpartition("@")[0].isascii() and SMTPUTF8 not in session.extensions:
+            raise Upstream(
+                NO_SMTPUTF8,
+                retryable=False,
+                hint="Connect it under an address of plain letters, or through a server that offers SMTPUTF8.",
+                details={"stage": "ehlo", "replyCode": None},
+            )
 
     def hang_up(self) -> None:
         """See MailTransport.hang_up."""

@@ -21,6 +21,13 @@ _LOCAL_PART = re.compile(r"[^\x00-\x20\x7f-\xa0\"(),:;<>@\[\\\].]+(?:\.[^\x00-\x
 _DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*", re.IGNORECASE)
 _RSET_SECONDS = 10.0
 
+SMTPUTF8 = "smtputf8"
+NO_SMTPUTF8 = (
+    "The mail server does not offer SMTPUTF8, which this mailbox's address needs: it has letters beyond ASCII before "
+    "the @."
+)
+"""Source: RFC 6531."""
+
 
 @dataclass(frozen=True, slots=True)
 class SmtpWaits:
@@ -123,15 +130,17 @@ class MailTransaction:
         try:
             sender = wire_address(self._envelope.sender)
         except BadAddress as error:
-            return Rejected("sender", "mail", 553, "5.1.7", str(error))
+            return Rejected("sender", "mail", None, "5.1.7", str(error))
         try:
             lead = wire_address(next(recipients))
         except BadAddress as error:
-            return Rejected("other", "rcpt", 553, "5.1.3", str(error))
+            return Rejected("other", "rcpt", None, "5.1.3", str(error))
         international = self._envelope.needs_smtputf8 or not (sender + lead).isascii()
-        if international and "smtputf8" not in self._extensions:
-            text = "The server does not offer SMTPUTF8, which this address or message needs."
-            return Rejected("other", "rcpt", 553, "5.6.7", text)
+        if international and SMTPUTF8 not in self._extensions:
+            if not sender.isascii():
+                return Rejected("sender", "mail", None, "5.6.7", NO_SMTPUTF8)
+            text = "The mailbox's server does not offer SMTPUTF8, which this recipient's address needs."
+            return Rejected("other", "rcpt", None, "5.6.7", text)
         if refusal := await self._mail(sender, international) or await self._rcpt_lead(lead):
             return refusal
         for copy in recipients:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from postrider.adapters.smtp_data import StaleConnection
 from postrider.adapters.smtp_wire import SmtpWire, WireError
 from postrider.mailboxes.ports import MailAccount, ServerAccess
-from postrider.sending.outcomes import Outcome
+from postrider.sending.outcomes import Deferred, Outcome
+from postrider.sending.ports import CONNECTIONS_PER_MAILBOX
+from postrider.sending.retries import BEFORE_RECIPIENT
 
 _PROBE_SECONDS = 10.0
 
@@ -19,7 +21,7 @@ class PoolLimits:
     ``probe_after_seconds``: a connection that rested longer is asked with RSET before it is trusted with a message.
     """
 
-    connections_per_account: int = 4
+    connections_per_account: int = CONNECTIONS_PER_MAILBOX
     messages_per_connection: int = 100
     idle_seconds: float = 60.0
     probe_after_seconds: float = 5.0
@@ -39,9 +41,13 @@ class SmtpSession:
 
 @dataclass(slots=True)
 class _Lane:
+    """``turned_away``: when the server last refused the mailbox itself (a dial that failed, a no before any recipient),
+    and what came of it. It is the answer for whoever was waiting for a session then: 60 more tries help nobody."""
+
     slots: asyncio.Semaphore
     idle: list[SmtpSession] = field(default_factory=list)
     users: int = 0
+    turned_away: "tuple[float, Outcome | Exception] | None" = None
 
 
 LaneKey = tuple[str, str]
@@ -69,17 +75,28 @@ class SmtpPool:
         if lane is None:
             lane = self._lanes[key] = _Lane(asyncio.Semaphore(self._limits.connections_per_account))
         lane.users += 1
+        asked_at = asyncio.get_running_loop().time()
         try:
             async with lane.slots:
-                if session := await self._rested(lane, access):
-                    try:
-                        return await self._lend(key, lane, session, use)
-                    except StaleConnection:
-                        pass
-                return await self._lend(key, lane, await self._dial(account, access), use)
+                if lane.turned_away is not None and lane.turned_away[0] >= asked_at:
+                    return _again(lane.turned_away[1])
+                return await self._serve(key, lane, account, access, use)
         finally:
             lane.users -= 1
             self._forget_if_unused(key, lane)
+
+    async def _serve(self, key: LaneKey, lane: _Lane, account: MailAccount, access: ServerAccess, use: Use) -> Outcome:
+        if session := await self._rested(lane, access):
+            try:
+                return await self._lend(key, lane, session, use)
+            except StaleConnection:
+                pass
+        try:
+            session = await self._dial(account, access)
+        except Exception as error:
+            lane.turned_away = (asyncio.get_running_loop().time(), error)
+            raise
+        return await self._lend(key, lane, session, use)
 
     def hang_up(self) -> None:
         """Breaks off the sessions that are lent."""
@@ -123,7 +140,10 @@ class SmtpPool:
     async def _lend(self, key: LaneKey, lane: _Lane, session: SmtpSession, use: Use) -> Outcome:
         self._lent.add(session.wire)
         try:
-            return await use(session)
+            outcome = await use(session)
+            if isinstance(outcome, Deferred) and outcome.stage in BEFORE_RECIPIENT:
+                lane.turned_away = (asyncio.get_running_loop().time(), outcome)
+            return outcome
         finally:
             self._lent.discard(session.wire)
             session.messages += 1
@@ -152,3 +172,9 @@ class SmtpPool:
         if session.expiry is not None:
             session.expiry.cancel()
         session.wire.close()
+
+
+def _again(answer: Outcome | Exception) -> Outcome:
+    if isinstance(answer, Exception):
+        raise answer.with_traceback(None)
+    return answer

@@ -1,7 +1,6 @@
 """The sending loop: tick, send what was claimed, wait for the next instant."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
@@ -11,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from postrider.campaigns.tables import Campaign
-from postrider.engine.draining import call_back, drain
+from postrider.engine.flights import Claims, Flights, Limits
 from postrider.engine.rest import Rest
 from postrider.engine.sender import StepSender
 from postrider.kernel.clock import Clock
@@ -24,20 +23,17 @@ from postrider.storage.database import Database
 
 log = structlog.get_logger(__name__)
 
-MAX_IN_FLIGHT: Final = 256
-PER_MAILBOX: Final = 64
-"""A mailbox with as many on their way gets nothing more: one whose server hangs leaves the others their places."""
+LIMITS: Final = Limits(most=256, per_mailbox=64)
+CLAIMS: Final = Claims(claims_of, recover_batch)
 CLAIM_LIMIT: Final = 128
 LOOK_AGAIN_SECONDS: Final = 30.0
 """Wall time after which the loop looks at the database anyway: another process may have changed it."""
-LAST_LOOKS: Final = 5
-LAST_LOOK_SECONDS: Final = 0.1
 TRY_AGAIN_SECONDS: Final = 1.0
 """The same after trouble with the database."""
 
 
 class OutgoingLoop:
-    """Claims and sends campaign emails, fairly across workspaces, at most ``MAX_IN_FLIGHT`` at a time."""
+    """Claims and sends campaign emails, fairly across workspaces, at most ``LIMITS.most`` at a time."""
 
     def __init__(
         self,
@@ -57,40 +53,29 @@ class OutgoingLoop:
         self._rest = rest
         self._beat = beat
         self._sends_since_beat = False
-        self._tasks: dict[asyncio.Task[None], str] = {}
-        self._busy: Counter[str] = Counter()
-        self._in_doubt = False
+        self._flights = Flights(database, clock, claimant.owner, CLAIMS, LIMITS, wake, sender.hang_up)
         self._rounds = 0
         self._stopping = False
 
     async def run(self) -> None:
-        """Runs until ``stop``; then waits for the messages that are on their way, but not for ever.
-
-        When it is cancelled, what has not come to its dot ends at once; what has still gets its outcome.
-        """
+        """Runs until ``stop``, and then until what is on its way has landed, as it does when something fails."""
+        flights = self._flights
         try:
             while not self._stopping:
                 self._wake.clear()
-                await self._recover_orphans()
-                if self._sends_since_beat and not self._tasks:
+                await flights.recover()
+                if self._sends_since_beat and not len(flights):
                     await self._note_beat()
                     self._sends_since_beat = False
                 next_at, more = await self._round()
-                if more and not self._in_doubt and len(self._tasks) < MAX_IN_FLIGHT // 2:
+                if more and not flights.in_doubt and len(flights) < LIMITS.most // 2:
                     continue
                 # Whatever is in flight wakes the loop when it is done, so only an idle loop waits for an instant.
-                with self._rest.resting("outgoing", self._wake, busy=bool(self._tasks) or self._in_doubt):
-                    pause = TRY_AGAIN_SECONDS if self._in_doubt else LOOK_AGAIN_SECONDS
+                with self._rest.resting("outgoing", self._wake, busy=flights.is_busy):
+                    pause = TRY_AGAIN_SECONDS if flights.in_doubt else LOOK_AGAIN_SECONDS
                     await self._clock.wait(next_at, self._wake, pause)
-            await drain(self._tasks.keys(), self._sender.hang_up)
         finally:
-            call_back(self._tasks.keys())
-        for _ in range(LAST_LOOKS):
-            # A row that a transaction of ours still holds is passed over; it is free in a moment.
-            await self._recover_orphans()
-            if not self._in_doubt:
-                break
-            await asyncio.sleep(LAST_LOOK_SECONDS)
+            await flights.land()
 
     def stop(self) -> None:
         """Claims nothing more; ``run`` returns when what is in flight has its outcome."""
@@ -103,7 +88,7 @@ class OutgoingLoop:
         more = False
         workspaces = self._in_turn(await self._workspaces())
         for place, workspace_id in enumerate(workspaces):
-            free = MAX_IN_FLIGHT - len(self._tasks)
+            free = self._flights.room
             if free <= 0:
                 return next_at, True
             # What is free is shared by those who have not had their turn: one cannot take it all.
@@ -114,7 +99,7 @@ class OutgoingLoop:
                 await self._note_beat()
                 self._sends_since_beat = True
             for work in works:
-                self._start(work)
+                self._flights.start(work.enrollment_id, work.sender.account.mailbox_id, self._sender.send(work))
             more = more or tick.more
             if tick.next_at is not None:
                 next_at = min(next_at or tick.next_at, tick.next_at)
@@ -132,7 +117,7 @@ class OutgoingLoop:
             return await self._database.read(_sending_workspaces)
         except Exception:
             log.exception("workspaces_not_read")
-            self._in_doubt = True
+            self._flights.in_doubt = True
             return []
 
     def _in_turn(self, workspaces: Sequence[str]) -> Sequence[str]:
@@ -141,30 +126,15 @@ class OutgoingLoop:
         start = self._rounds % len(workspaces) if workspaces else 0
         return [*workspaces[start:], *workspaces[:start]]
 
-    async def _recover_orphans(self) -> None:
-        """Puts back what is claimed and no longer on its way (the database was away), exactly as after a crash."""
-        if not self._in_doubt:
-            return
-        owner, now = self._claimant.owner, self._clock.now()
-        try:
-            claimed = await self._database.read(lambda s: claims_of(s, owner))
-            orphans = list(set(claimed).difference(self._tasks.values()))
-            recovered = await self._database.write(lambda s: recover_batch(s, [owner], now, only=orphans))
-        except Exception:
-            log.exception("recovery_failed")
-            return
-        # One that is locked (its transaction has not ended on the server yet) is looked at again.
-        self._in_doubt = sum(recovered) < len(orphans)
-
     async def _tick(self, workspace_id: str, room: int) -> Tick:
         now = self._clock.now()
-        busy = [mailbox_id for mailbox_id, count in self._busy.items() if count >= PER_MAILBOX]
+        busy = self._flights.full_mailboxes()
         try:
             return await self._database.write(lambda s: claim_due(s, self._claimant, workspace_id, now, room, busy))
         except Exception:
             # One workspace's trouble must not stop the others; it is tried again at the next look.
             log.exception("tick_failed", workspace_id=workspace_id)
-            self._in_doubt = True
+            self._flights.in_doubt = True
             return NOTHING_CLAIMED
 
     async def _load(self, claimed: Claimed | None) -> list[StepWork]:
@@ -174,34 +144,8 @@ class OutgoingLoop:
             return await self._database.read(lambda s: load_works(s, self._claimant, claimed))
         except Exception:
             log.exception("load_failed", sends=len(claimed.slots))
-            self._in_doubt = True
+            self._flights.in_doubt = True
             return []
-
-    def _start(self, work: StepWork) -> None:
-        mailbox_id = work.sender.account.mailbox_id
-        self._busy[mailbox_id] += 1
-        task = asyncio.create_task(self._send_one(work))
-        self._tasks[task] = work.enrollment_id
-        task.add_done_callback(lambda done: self._finished(done, mailbox_id))
-
-    def _finished(self, task: "asyncio.Task[None]", mailbox_id: str) -> None:
-        self._tasks.pop(task, None)
-        was_full = self._busy[mailbox_id] >= PER_MAILBOX
-        self._busy[mailbox_id] -= 1
-        if not self._busy[mailbox_id]:
-            del self._busy[mailbox_id]
-        if was_full or len(self._tasks) <= MAX_IN_FLIGHT // 2:
-            self._wake.set()
-
-    async def _send_one(self, work: StepWork) -> None:
-        try:
-            await self._sender.send(work)
-        except asyncio.CancelledError:
-            self._in_doubt = True
-            raise
-        except Exception:
-            log.exception("send_failed", enrollment_id=work.enrollment_id)
-            self._in_doubt = True
 
 
 def _sending_workspaces(session: Session) -> list[str]:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from postrider.content.addresses import parse_address
 from postrider.content.headers import message_id
 from postrider.content.template import TemplateError
+from postrider.engine.passages import Passage, Passages
 from postrider.engine.together import Together
 from postrider.engine.transmission import INTERRUPTED, begin_whole, carry_through, transmit
 from postrider.kernel.clock import Clock
@@ -16,12 +17,13 @@ from postrider.sending.composing import Composed
 from postrider.sending.deliveries import Accepted, deliver_steps
 from postrider.sending.guards import Objection
 from postrider.sending.ledger import Start, begin_steps, dot_steps
-from postrider.sending.letter import Stationery, compose_step, envelope_for
+from postrider.sending.letter import Stationery, compose_step, envelope_for, unwritable
 from postrider.sending.message_ids import new_message_token
-from postrider.sending.outcomes import Delivered, Outcome, Rejected
+from postrider.sending.outcomes import Delivered, Outcome
 from postrider.sending.ports import Envelope, MailTransport
 from postrider.sending.program import Programs
 from postrider.sending.settle import Settlement
+from postrider.sending.unknown import settle_late
 from postrider.sending.work import Begun, StepWork
 from postrider.storage.database import Database
 
@@ -40,6 +42,7 @@ class StepSender:
         programs: Programs,
         stationery: Stationery,
         clock: Clock,
+        passages: Passages,
     ) -> None:
         self._database = database
         self._transport = transport
@@ -47,9 +50,10 @@ class StepSender:
         self._programs = programs
         self._stationery = stationery
         self._clock = clock
+        self._passages = passages
         self._starts: Together[Start, Begun | Objection] = Together(database, self._begin_all, urgent=True)
         self._dots: Together[tuple[StepWork, Begun], Objection | None] = Together(database, self._dot_all, urgent=True)
-        self._deliveries: Together[Accepted, None] = Together(database, self._deliver_all)
+        self._deliveries: Together[Accepted, bool] = Together(database, self._deliver_all)
 
     def hang_up(self) -> None:
         """See MailTransport.hang_up."""
@@ -64,10 +68,14 @@ class StepSender:
         begun = await self._begin(work, words)
         if isinstance(begun, Objection):
             return begun
-        return await carry_through(
-            self._transmit(work, begun),
-            lambda outcome: self._settle(work, begun, outcome),
-        )
+        passage = self._passages.passage(work.sender.account.mailbox_id)
+        try:
+            return await carry_through(
+                self._transmit(work, begun, passage),
+                lambda outcome: self._settle(work, begun, outcome),
+            )
+        finally:
+            passage.leave()
 
     def _compose(self, work: StepWork) -> Composed | str:
         try:
@@ -103,22 +111,27 @@ class StepSender:
 
     async def _settle(self, work: StepWork, begun: Begun, outcome: Outcome) -> None:
         if isinstance(outcome, Delivered):
-            await self._deliveries.run(work.workspace_id, Accepted(work, begun, outcome))
+            if not await self._deliveries.run(work.workspace_id, Accepted(work, begun, outcome)):
+                now, attempt_id = self._clock.now(), begun.attempt_id
+                await self._database.write(lambda s: settle_late(s, self._programs, work.workspace_id, attempt_id, now))
         else:
             # Alone: it takes the rows of day limits too, which a tick takes before those of mailboxes.
             await self._database.hot(lambda c: self._settlement(c, work).settle(begun, outcome))
 
-    def _deliver_all(self, connection: Connection, workspace_id: str, accepted: Sequence[Accepted]) -> Sequence[None]:
-        deliver_steps(connection, self._programs, workspace_id, accepted, self._clock.now())
-        return [None] * len(accepted)
+    def _deliver_all(self, connection: Connection, workspace_id: str, accepted: Sequence[Accepted]) -> Sequence[bool]:
+        return deliver_steps(connection, self._programs, workspace_id, accepted, self._clock.now())
 
-    async def _transmit(self, work: StepWork, begun: Begun) -> Outcome:
+    async def _transmit(self, work: StepWork, begun: Begun, passage: Passage) -> Outcome:
         try:
             envelope: Envelope = envelope_for(work, begun, self._stationery, self._clock.now())
         except InvalidInput as error:
-            return Rejected("other", "mail", 550, None, f"cannot be sent as it is: {error.message}")
+            return unwritable(error)
         return await transmit(
-            self._transport, work.sender.account, envelope, lambda: self._dots.run(work.workspace_id, (work, begun))
+            self._transport,
+            work.sender.account,
+            envelope,
+            passage,
+            lambda: self._dots.run(work.workspace_id, (work, begun)),
         )
 
     def _settlement(self, connection: Connection, work: StepWork) -> Settlement:

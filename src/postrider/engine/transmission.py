@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from postrider.engine.passages import Passage
 from postrider.mailboxes.ports import MailAccount
 from postrider.sending.guards import Objection
 from postrider.sending.outcomes import Held, Outcome
@@ -32,20 +33,29 @@ async def begin_whole(begin: Awaitable[Result], take_back: Callable[[Result], Aw
     try:
         return await asyncio.shield(beginning)
     except asyncio.CancelledError:
-        await take_back(await beginning)
+        await to_its_end(_take_back_of(beginning, take_back))
         raise
+
+
+async def _take_back_of(beginning: "asyncio.Future[Result]", take_back: Callable[[Result], Awaitable[None]]) -> None:
+    await take_back(await beginning)
 
 
 async def transmit(
     transport: MailTransport,
     account: MailAccount,
     envelope: Envelope,
+    passage: Passage,
     dot: Callable[[], Awaitable[Objection | None]],
 ) -> Outcome:
-    """The outcome of one message. ``dot`` writes its second marker; if it objects, the outcome names the reason."""
+    """The outcome of one message. ``dot`` writes its second marker; if it objects, the outcome names the reason.
+
+    ``passage`` is entered before that. The caller leaves it when the outcome is written.
+    """
     objections: list[Objection] = []
 
     async def marker() -> bool:
+        await passage.enter()
         found = await dot()
         if found is not None:
             objections.append(found)
@@ -66,18 +76,33 @@ async def carry_through(sending: Awaitable[Outcome], write: Callable[[Outcome], 
         if isinstance(error, DBAPIError) and not is_away(error):
             raise
         # The marker failed or this task is to end, and either way the dot has not left (see MailTransport).
-        await asyncio.shield(_insist(write, INTERRUPTED))
+        await to_its_end(_insist(write, INTERRUPTED))
         if isinstance(error, asyncio.CancelledError):
             raise
         return INTERRUPTED
-    writing = asyncio.ensure_future(_insist(write, outcome))
-    try:
-        await asyncio.shield(writing)
-    except asyncio.CancelledError:
-        # Left alone, it would be written after the claim has been given up, and a delivered message called unknown.
-        await writing
-        raise
+    # Left alone, it would be written after the claim has been given up, and a delivered message called unknown.
+    await to_its_end(_insist(write, outcome))
     return outcome
+
+
+async def to_its_end(work: Awaitable[Result]) -> Result:
+    """What ``work`` gives. However often this task is cancelled meanwhile, ``work`` ends first.
+
+    Raises: the cancellation then.
+    """
+    working = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not working.done():
+        try:
+            await asyncio.shield(working)
+        except asyncio.CancelledError as error:
+            if working.cancelled():
+                raise
+            cancelled = error
+    if cancelled is not None:
+        working.exception()
+        raise cancelled
+    return working.result()
 
 
 async def _insist(write: Callable[[Outcome], Awaitable[None]], outcome: Outcome) -> None:

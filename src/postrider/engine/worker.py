@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 from sqlalchemy import Connection
@@ -14,6 +14,7 @@ from postrider.campaigns.tables import Enrollment
 from postrider.engine.jobs import JobLoop
 from postrider.engine.lock import EngineLock
 from postrider.engine.outgoing import OutgoingLoop
+from postrider.engine.passages import Passages
 from postrider.engine.receiver import ReceiverLoop
 from postrider.engine.replies import ReplyLoop, ReplySender
 from postrider.engine.rest import Rest
@@ -105,6 +106,7 @@ class Engine:
     outside: Outside
     rest: Rest = field(default_factory=Rest)
     programs: Programs = field(default_factory=Programs)
+    passages: Passages = field(default_factory=Passages)
     _receiver: ReceiverLoop | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -171,15 +173,28 @@ class Engine:
         note(self._beats_file, await self.database.hot(lambda c: _drop(c, owner), urgent=True))
 
     async def _run_loops(self, owner: str, loops: Sequence[Loop], stop: asyncio.Event) -> None:
-        """Runs ``loops`` to their ends, keeping the lease. Raises: a group of LeaseLost and what they raise."""
-        ended = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._stop_with(stop, ended, loops))
-            keepers = [group.create_task(work) for work in (self._keep_lease(owner), self._watch_over_others(owner))]
-            await asyncio.wait([group.create_task(loop.run()) for loop in loops])
-            ended.set()
-            for keeper in keepers:
-                keeper.cancel()
+        """Runs ``loops`` to their ends, keeping the lease. Raises: a group of LeaseLost and what they raise.
+
+        When one of them fails, or the lease is lost, the others are stopped as they are by ``stop``: what is on its way
+        gets its outcome before anybody takes over what was claimed.
+        """
+        running = [asyncio.create_task(loop.run()) for loop in loops]
+        keeper = asyncio.create_task(self._keep_lease(owner))
+        watcher = asyncio.create_task(self._watch_over_others(owner))
+        told = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([*running, keeper, told], return_when=asyncio.FIRST_COMPLETED)
+            for loop in loops:
+                loop.stop()
+            await asyncio.wait(running)
+        finally:
+            tasks: list[asyncio.Task[Any]] = [*running, keeper, watcher, told]
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+        failures = [end for end in ends if isinstance(end, Exception)]
+        if failures:
+            raise ExceptionGroup("the engine cannot go on", failures)
 
     def _outgoing(self, owner: str) -> OutgoingLoop:
         sender = StepSender(
@@ -189,6 +204,7 @@ class Engine:
             self.programs,
             Stationery.of(self.settings, self.vault),
             self.clock,
+            self.passages,
         )
         self.rest.expect("outgoing")
         claimant = Claimant(owner, self.programs, self.vault)
@@ -197,7 +213,7 @@ class Engine:
 
     def _replies(self, owner: str, transport: MailTransport) -> ReplyLoop:
         self.rest.expect("replies")
-        sender = ReplySender(self.database, transport, self.vault, self.clock)
+        sender = ReplySender(self.database, transport, self.vault, self.clock, self.passages)
         return ReplyLoop(sender, owner, self.signals.events["replies"], self.rest)
 
     def _receiving(self, owner: str) -> ReceiverLoop | None:
@@ -222,16 +238,6 @@ class Engine:
         """Only replies are filed: a campaign email's copy would report its own opening as the lead's."""
         reader = self.outside.reader
         return SentCopies(self.outside.transport, reader) if reader is not None else None
-
-    async def _stop_with(self, stop: asyncio.Event, ended: asyncio.Event, loops: Sequence[Loop]) -> None:
-        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(ended.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        for loop in loops:
-            loop.stop()
 
     async def _keep_lease(self, owner: str) -> None:
         """Renews the lease three times per term, and nothing else: nothing may come between."""
@@ -264,7 +270,9 @@ class Engine:
         """Takes over the claims of engines that are gone. On SQLite only one may run, so all others are."""
         alone = owner if self.database.dialect_name == "sqlite" else None
         await self.database.write(lambda s: close_abandoned(s, self.clock.now()))
-        owners = await self.database.read(lambda s: [*dead_owners(s, alone=alone), *unleased_owners(s, CLAIMS)])
+        found = await self.database.read(lambda s: {*dead_owners(s, alone=alone), *unleased_owners(s, CLAIMS)})
+        # Its own, should its lease be lost, it still has on its way: their outcomes are written before it ends.
+        owners = sorted(found - {owner})
         if not owners:
             return
         now = self.clock.now()

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
 from postrider.access.tables import Workspace
-from postrider.dnc.queries import hashes_covering, listed_reason
+from postrider.dnc.queries import hashes_covering
 from postrider.inbox.reply_work import ReplyWork
 from postrider.inbox.rules import thread_headers
 from postrider.inbox.tables import Conversation
@@ -23,7 +23,7 @@ from postrider.sending.guards import MAILBOX_WORKS
 from postrider.sending.tables import OutgoingReply
 from postrider.sending.windows import local_day
 from postrider.sending.work import Claim
-from postrider.sending.work_queries import sender_of
+from postrider.sending.work_queries import allowed_copies, sender_of
 
 PER_MAILBOX: Final = 2
 """Replies of one mailbox under way at a time, so that one slow server does not hold up the others."""
@@ -148,7 +148,7 @@ def _load(
     except VaultError:
         _give_up(row, "the mailbox's password does not open with this installation's key", now)
         return None
-    allowed = {address: _may_be_copied(session, vault, row.workspace_id, address) for address in (*row.cc, *row.bcc)}
+    copied = allowed_copies(session, vault, row.workspace_id, row.cc, row.bcc, binding_only=True)
     return ReplyWork(
         workspace_id=row.workspace_id,
         reply_id=row.id,
@@ -161,8 +161,9 @@ def _load(
         hashes=hashes_covering(vault, row.workspace_id, lead.email),
         sender=sender,
         html=row.body,
-        copies=tuple(address for address in row.cc if allowed[address]),
-        blind_copies=tuple(address for address in row.bcc if allowed[address]),
+        copies=copied.cc,
+        blind_copies=copied.bcc,
+        copy_hashes=copied.hashes,
         threading=thread_headers(last_message(session, conversation)),
         claim=Claim(
             owner=row.lease_owner or "",
@@ -179,8 +180,3 @@ def _give_up(row: OutgoingReply, reason: str, now: datetime) -> None:
     row.error = reason
     row.lease_owner = None
     row.updated_at = now
-
-
-def _may_be_copied(session: Session, vault: Vault, workspace_id: str, address: str) -> bool:
-    hashes = hashes_covering(vault, workspace_id, address)
-    return listed_reason(session, workspace_id, hashes, binding_only=True) is None

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from postrider.inbox.reply_work import ReplyBegun, ReplyWork
 from postrider.kernel.ids import new_id
-from postrider.sending.guards import Objection, objection
+from postrider.sending.guards import CLAIM_LOST, Objection, objection
 from postrider.sending.ledger import OPEN_STATES, attempt_values, begin_other, dot_attempt
 from postrider.sending.standing import Question, read_standing
 from postrider.sending.tables import Attempt, OutgoingReply
@@ -43,7 +43,7 @@ def begin_reply(connection: Connection, work: ReplyWork, message_id: str, now: d
         return _write_first(connection, work, message_id, now)
     if known.state not in OPEN_STATES:
         return Objection("not_attempted_before", "already_attempted", f"this reply is {known.state}")
-    begun = ReplyBegun(known.id, known.message_id, known.first_try_at, known.content, known.tries + 1)
+    begun = ReplyBegun(known.id, known.message_id, now, known.first_try_at, known.content, known.tries + 1)
     connection.execute(
         update(Attempt)
         .where(Attempt.workspace_id == work.workspace_id, Attempt.id == known.id)
@@ -77,13 +77,15 @@ def _objection(connection: Connection, work: ReplyWork, now: datetime) -> Object
             skip_dnc=False,
             owner=work.claim.owner,
             fence=work.claim.fence,
+            copies=work.copy_hashes,
+            copies_binding_only=True,
         ),
     )
     row = connection.execute(
         _ROW.with_for_update(read=True), {"b_workspace_id": work.workspace_id, "b_id": work.reply_id}
     ).one_or_none()
     if row is None or tuple(row) != ("sending", work.claim.owner, work.claim.fence):
-        return Objection("claim_holds", "claim_lost", "another engine has taken this over")
+        return Objection("claim_holds", CLAIM_LOST, "another engine has taken this over")
     return objection(standing, now)
 
 
@@ -100,7 +102,7 @@ def _write_first(connection: Connection, work: ReplyWork, message_id: str, now: 
         "copies": [*work.copies, *work.blind_copies],
     }
     begin_other(connection, values, PURPOSE, work.reply_id, content)
-    return ReplyBegun(attempt_id, message_id, now, content)
+    return ReplyBegun(attempt_id, message_id, now, now, content)
 
 
 def close_deferred(connection: Connection | Session, workspace_id: str, reply_id: str, now: datetime) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 from sqlalchemy import Select, func, literal, select, tuple_, update
 
 from postrider.dnc.queries import hashes_covering, listed_reason
@@ -19,7 +19,7 @@ from postrider.inbox.rules import (
 )
 from postrider.inbox.tables import Conversation
 from postrider.kernel.context import Context
-from postrider.kernel.errors import Conflict, NotFound
+from postrider.kernel.errors import Conflict, InvalidInput, NotFound
 from postrider.kernel.ids import check_id, new_id
 from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
 from postrider.kernel.page import Page, PageInput, read_cursor, write_cursor
@@ -51,6 +51,9 @@ class SendReply(Input):
     mailbox_id: Annotated[
         str | None, Field(max_length=40, description="Send from this mailbox; the conversation's own if omitted.")
     ] = None
+    attachments: Annotated[
+        list[JsonValue], Field(max_length=100, description="Has to be empty: files cannot be attached yet.")
+    ] = []
 
 
 class QueuedReply(Output):
@@ -78,6 +81,12 @@ def send_reply(ctx: Context, request: SendReply) -> QueuedReply:
     look at get_conversation for sent, failed or unknown. Until it is being sent, cancel_scheduled_reply takes it back.
     Refused for a lead who unsubscribed, complained or bounced.
     """
+    if request.attachments:
+        raise InvalidInput(
+            "attachments: a reply cannot carry files yet, so that nothing was queued.",
+            field="attachments",
+            hint="Leave attachments out; put a link to the file into body.",
+        )
     conversation = find_conversation(ctx, request.id)
     lead = ctx.session.get(Lead, (ctx.workspace_id, conversation.lead_id))
     if lead is None:
@@ -120,7 +129,7 @@ def _check_allowed(ctx: Context, address: str) -> None:
         raise Conflict(
             f"{address} is on the do-not-contact list: {reason}.",
             code="ON_DNC",
-            hint="Do not write to this person. An entry made by mistake can be removed in the do-not-contact list.",
+            hint="Do not write to this person. list_dnc_entries shows the entry.",
         )
 
 

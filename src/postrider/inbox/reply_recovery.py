@@ -55,6 +55,11 @@ def recover_replies(
     return RecoveredReplies(len(replies) - unknown, unknown)
 
 
+def claimed_replies(session: Session, owner: str) -> list[str]:
+    """The replies that ``owner`` has claimed."""
+    return list(session.scalars(select(OutgoingReply.id).where(OutgoingReply.lease_owner == owner)))
+
+
 def _attempts(session: Session, replies: Sequence[OutgoingReply]) -> dict[str, Attempt]:
     """What is under way for ``replies``, by reply.
 

@@ -12,7 +12,7 @@ from postrider.inbox.tables import Conversation
 from postrider.kernel.vault import Vault
 from postrider.mailboxes.tables import Mailbox
 from postrider.sending.events import record_event
-from postrider.sending.guards import Objection
+from postrider.sending.guards import CLAIM_LOST, Objection
 from postrider.sending.outcomes import Deferred, Delivered, Held, Outcome, Rejected, Unknown
 from postrider.sending.retries import BEFORE_RECIPIENT, SOFT_BOUNCES, next_try
 from postrider.sending.stops import bounce_lead
@@ -46,7 +46,7 @@ class ReplySettlement:
 
     def refuse(self, found: Objection) -> None:
         """A guard objected before the first marker: nothing was attempted this time."""
-        if found.reason == "claim_lost":
+        if found.reason == CLAIM_LOST:
             return
         if found.reason in ("on_dnc", "already_attempted"):
             if self._release("failed", found.detail):
@@ -95,7 +95,7 @@ class ReplySettlement:
 
     def _held(self, begun: ReplyBegun, outcome: Held) -> None:
         """Something said no at the second marker: the dot did not leave."""
-        if outcome.reason == "claim_lost":
+        if outcome.reason == CLAIM_LOST:
             return
         if outcome.reason == "on_dnc":
             self._fail(begun, "held", "the lead is on the do-not-contact list")
@@ -116,10 +116,14 @@ class ReplySettlement:
             stop_mailbox(self._connection, *self._work.account_key, "error", text, self._now)
         elif outcome.kind == "throttle" or outcome.retry_after_seconds is not None:
             cool_mailbox(
-                self._connection, *self._work.account_key, outcome.text, self._now, outcome.retry_after_seconds
+                *(self._connection, *self._work.account_key, outcome.text, self._now),
+                began_at=begun.began_at,
+                hint_seconds=outcome.retry_after_seconds,
             )
         else:
-            note_unreachable(self._connection, *self._work.account_key, outcome.text, self._now)
+            note_unreachable(
+                *(self._connection, *self._work.account_key, outcome.text, self._now), began_at=begun.began_at
+            )
 
     def _try_later(self, begun: ReplyBegun, outcome: Deferred | Rejected, hint: int | None) -> None:
         due_at = next_try(self._now, begun.first_try_at, begun.tries, hint)
@@ -136,7 +140,7 @@ class ReplySettlement:
             if self._release("pending", f"the mailbox has trouble: {outcome.text}"):
                 self._attempt(begun, "deferred", _result(outcome) | {"tries": Attempt.tries - 1})
                 stop_mailbox(self._connection, *self._work.account_key, "error", outcome.text, self._now)
-        elif self._fail(begun, outcome.kind, f"refused ({outcome.kind}): {outcome.text}", outcome):
+        elif self._fail(begun, outcome.kind, f"{_verdict(outcome)}: {outcome.text}", outcome):
             if outcome.kind == "hard":
                 subject, email = self._work.subject(begun.attempt_id), self._work.recipient_email
                 bounce_lead(self._connection, self._vault, subject, email, outcome.text, self._now)
@@ -182,6 +186,10 @@ class ReplySettlement:
     def _event(self, kind: str, begun: ReplyBegun | None, data: dict[str, str | int] | None = None) -> None:
         subject = self._work.subject(begun.attempt_id if begun else None)
         record_event(self._connection, kind, subject, self._now, {"replyId": self._work.reply_id, **(data or {})})
+
+
+def _verdict(outcome: Rejected) -> str:
+    return "cannot be sent" if outcome.code is None else f"refused ({outcome.kind})"
 
 
 def _result(outcome: Deferred | Rejected) -> Values:

@@ -1,5 +1,6 @@
 """One claimed reply: everything the engine needs to send it, loaded once, without a session."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,7 +15,9 @@ from postrider.storage.base import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class ReplyWork:
-    """One reply to one lead. ``hashes``: of all that, if listed, forbids the lead's address."""
+    """One reply to one lead. ``hashes``: of all that, if listed, forbids the lead's address; ``copy_hashes``: likewise,
+    for each copied address.
+    """
 
     workspace_id: str
     reply_id: str
@@ -29,6 +32,7 @@ class ReplyWork:
     html: str
     copies: tuple[str, ...]
     blind_copies: tuple[str, ...]
+    copy_hashes: Mapping[str, Sequence[str]]
     threading: Threading
     claim: Claim
 
@@ -61,10 +65,11 @@ class ReplyWork:
 
 @dataclass(frozen=True, slots=True)
 class ReplyBegun:
-    """A reply's attempt that stands in the ledger, with the words it says."""
+    """A reply's attempt that stands in the ledger, with the words it says. ``began_at``: when this try began."""
 
     attempt_id: str
     message_id: str
+    began_at: datetime
     first_try_at: datetime
     content: JsonObject = field(default_factory=dict)
     tries: int = 1

@@ -9,7 +9,7 @@ from typing import Final
 from postrider.campaigns.compiling import CompiledVariant
 from postrider.content.addresses import NamedAddress, parse_address
 from postrider.content.headers import reply_subject, trim_references
-from postrider.content.html import html_to_text, looks_like_html, plain_to_html, sanitise_html
+from postrider.content.html import html_to_text, looks_like_html, paragraphs_as_lines, plain_to_html, sanitise_html
 from postrider.content.links import SigningKey, TrackedTarget, add_pixel, rewrite_links, sign_target
 from postrider.content.mime import Message, build_message
 from postrider.content.template import Chooser, Html, LeadFacts, SenderFacts, lead_values
@@ -54,6 +54,8 @@ def choose_variant(seed: bytes, lead_id: str, step_id: str, variants: list[Compi
 def sender_facts(email: str, display_name: str, signature: str) -> SenderFacts:
     """The sender variables of a mailbox; a signature may be HTML or plain text and may use {{firstName}} and so on."""
     html = sanitise_html(signature if looks_like_html(signature) else plain_to_html(signature)) if signature else ""
+    # It stands inside a paragraph, as a rule, and a paragraph holds no other one.
+    html = paragraphs_as_lines(html)
     return SenderFacts(
         email=email,
         name=display_name or None,
@@ -146,9 +148,9 @@ def build_parcel(parcel: Parcel, tracking: Tracking | None, unsubscribe_url: str
         html = _tracked(html, parcel, tracking, unsubscribe_url)
     message = Message(
         sender_name=parcel.sender_name,
-        sender=parse_address(parcel.sender_email),
-        to=NamedAddress(parcel.recipient_name, parse_address(parcel.recipient_email)),
-        cc=tuple(NamedAddress("", parse_address(copy)) for copy in parcel.copies),
+        sender=parse_address(parcel.sender_email, "sender"),
+        to=NamedAddress(parcel.recipient_name, parse_address(parcel.recipient_email, "to")),
+        cc=tuple(NamedAddress("", parse_address(copy, "cc")) for copy in parcel.copies),
         subject=parcel.subject,
         date=parcel.date,
         message_id=parcel.message_id,

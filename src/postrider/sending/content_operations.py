@@ -1,10 +1,8 @@
 """What an email will look like: preview it for a lead, or send one to see it arrive."""
 
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field
-from sqlalchemy import Connection
 
 from postrider.access.house import house_of
 from postrider.campaigns.documents import Body, Subject, VariantInput
@@ -24,21 +22,46 @@ from postrider.sending.composing import LINK_NOT_ALLOWED, Composed
 from postrider.sending.letter import SAMPLE_TOKEN, Stationery
 from postrider.sending.lookups import find_lead, find_mailbox
 from postrider.sending.message_ids import new_message_token
-from postrider.sending.outcomes import Delivered, Held, Outcome, Unknown
-from postrider.sending.ports import MailTransport
+from postrider.sending.outcomes import Deferred, Delivered, Held, Outcome, Rejected, Unknown
 from postrider.sending.program import Program, read_program
 from postrider.sending.rehearsal import Reader, email_at, rehearse
-from postrider.sending.trials import (
-    Trial,
-    begin_trial,
-    dot_trial,
-    finish_trial,
-    fresh_attempt_id,
-    trial_envelope,
-)
+from postrider.sending.trial_sending import send_trial
+from postrider.sending.trials import Trial, fresh_attempt_id, trial_envelope
 from postrider.sending.work_queries import lead_facts
 
-T = TypeVar("T")
+
+class _Said(NamedTuple):
+    words: str
+    hint: str
+
+
+_LATER: Final = "Send it again later."
+_SAID: Final[dict[str, _Said]] = {
+    "transient": _Said("the mail server cannot take it just now", _LATER),
+    "throttle": _Said("the mail server wants fewer messages from this mailbox", _LATER),
+    "connection": _Said(
+        "the mail server could not be reached, or broke off",
+        "Check host, port and security of the mailbox (get_mailbox).",
+    ),
+    "auth": _Said(
+        "the mail server refused the sign-in", "Call create_mailbox again with the right user name and password."
+    ),
+    "hard": _Said("the mail server says that the address does not exist", "Check the address."),
+    "soft": _Said("the recipient's mailbox is full or turned off", "Use another address, or send it again later."),
+    "policy": _Said(
+        "the mail server does not want this message", "Look at its text and links, and at the domain's SPF and DKIM."
+    ),
+    "sender": _Said(
+        "the mail server does not let this mailbox send",
+        "Look into the provider's settings: the account may be locked, or may not send from this address.",
+    ),
+    "other": _Said("the mail server refused the message", "Check the mailbox with get_mailbox, and the address."),
+}
+"""What a refusal of each kind means."""
+_NOT_OFFERED: Final = _Said(
+    "an address in it cannot be used with this mailbox's server",
+    "Use addresses of plain letters, or a server that offers SMTPUTF8.",
+)
 
 StepIndex = Annotated[int, Field(ge=0, le=1_000, description="Index in the sequence from 0, waits counted.")]
 Label = Annotated[
@@ -200,18 +223,7 @@ async def send_test_email(ctx: OutsideContext, request: SendTestEmail) -> TestEm
         )
     trial = await ctx.read(lambda tx: _plan_trial(tx, request))
     envelope = trial_envelope(trial)
-    await ctx.write(_in_connection(lambda connection: begin_trial(connection, trial)))
-
-    async def marker() -> bool:
-        return await ctx.write(_in_connection(lambda connection: dot_trial(connection, trial)))
-
-    outcome = await ctx.port(MailTransport).send(trial.account, envelope, marker)
-    await ctx.write(_in_connection(lambda connection: finish_trial(connection, trial, outcome)))
-    return _answer(trial, outcome)
-
-
-def _in_connection(work: Callable[[Connection], T]) -> Callable[[Context], T]:
-    return lambda tx: work(tx.session.connection())
+    return _answer(trial, await send_trial(ctx, trial, envelope))
 
 
 def _plan_trial(ctx: Context, request: SendTestEmail) -> Trial:
@@ -283,10 +295,17 @@ def _answer(trial: Trial, outcome: Outcome) -> TestEmailSent:
         )
     if isinstance(outcome, Held):
         raise Upstream("The test was stopped before it left.", retryable=True, hint="See list_mailboxes.")
-    raise Upstream(
-        f"The mail server refused the message: {outcome.text}",
+    raise _refused(outcome)
+
+
+def _refused(outcome: Deferred | Rejected) -> Upstream:
+    """In words of ours: what a mail server writes may be a stranger's, and errors hold none of it."""
+    codes = " ".join(str(code) for code in (outcome.code, outcome.enhanced) if code is not None)
+    said = _NOT_OFFERED if isinstance(outcome, Rejected) and outcome.code is None else _SAID[outcome.kind]
+    return Upstream(
+        f"The test was not accepted: {said.words}{f' (code {codes})' if codes else ''}.",
         retryable=outcome.kind in ("transient", "throttle", "connection"),
         code="SEND_REFUSED",
-        hint="Check the mailbox with get_mailbox, and the address.",
-        details={"kind": outcome.kind, "code": outcome.code, "stage": outcome.stage},
+        hint=said.hint,
+        details={"kind": outcome.kind, "code": outcome.code, "enhanced": outcome.enhanced, "stage": outcome.stage},
     )

@@ -100,25 +100,38 @@ def onward(program: Program, next_step: int, since: datetime) -> Onward:
     return Onward(next_step, None if wait is None else since + timedelta(seconds=wait))
 
 
+def step_after(work: StepWork, program: Program, last_step: int, since: datetime) -> Onward:
+    """Where the lead of ``work`` goes, which has had this email or gets it no more. ``program``: as it is now.
+
+    ``last_step``: of the enrollment. Where the campaign was edited meanwhile, the edit has moved positions, and it is
+    the one that counts.
+    """
+    position = work.email.position if program.revision == work.program.revision else last_step
+    return onward(program, position + 1, since)
+
+
 def deliver_steps(
     connection: Connection, programs: Programs, workspace_id: str, accepted: Sequence[Accepted], now: datetime
-) -> None:
-    """Writes that emails of one workspace were accepted; those whose claim was lost are left to whoever has it."""
-    if not accepted:
-        return
+) -> list[bool]:
+    """Writes that emails of one workspace were accepted. False for those whose claim was lost: see ``settle_late``."""
     enrollment_ids = [one.work.enrollment_id for one in accepted]
     rows = _CLAIMED.rows(connection, {"workspace_id": workspace_id, "enrollment_ids": enrollment_ids})
     claimed = {row[0]: (row[1], row[2]) for row in rows}
     last_steps = {row[0]: row[3] for row in rows}
     ours = [one for one in accepted if claimed.get(one.work.enrollment_id) == _claim_of(one.work)]
     ours.sort(key=lambda one: one.work.enrollment_id)
-    current = _current_programs(connection, programs, workspace_id, ours)
-    goes = [_onward(one.work, current, last_steps[one.work.enrollment_id], now) for one in ours]
+    current = current_programs(connection, programs, workspace_id, [one.work for one in ours])
+    goes = [
+        step_after(one.work, current[one.work.program.campaign_id], last_steps[one.work.enrollment_id], now)
+        for one in ours
+    ]
     _ENROLLMENT.many(connection, [_enrollment(one, onward, now) for one, onward in zip(ours, goes, strict=True)])
     _ATTEMPT.many(connection, [_attempt(one, now) for one in ours])
     sent = sorted(Counter(one.work.sender.account.mailbox_id for one in ours).items())
     _MAILBOX.many(connection, [{"b_workspace_id": workspace_id, "b_id": key, "v_count": count} for key, count in sent])
     record_events(connection, "sent", [subject_of(one.work, one.begun) for one in ours], now)
+    written = {one.begun.attempt_id for one in ours}
+    return [one.begun.attempt_id in written for one in accepted]
 
 
 def subject_of(work: StepWork, begun: Begun | None) -> Subject:
@@ -139,24 +152,18 @@ def _claim_of(work: StepWork) -> tuple[str, int]:
     return work.claim.owner, work.claim.fence
 
 
-def _current_programs(
-    connection: Connection, programs: Programs, workspace_id: str, accepted: Sequence[Accepted]
+def current_programs(
+    connection: Connection, programs: Programs, workspace_id: str, works: Sequence[StepWork]
 ) -> dict[str, Program]:
-    known = {one.work.program.campaign_id: one.work.program for one in accepted}
+    """The campaigns of ``works`` as they are now, by id; one that has been deleted as it was."""
+    known = {work.program.campaign_id: work.program for work in works}
     rows = _REVISIONS.rows(connection, {"workspace_id": workspace_id, "campaign_ids": sorted(known)})
-    return {
+    return known | {
         campaign_id: known[campaign_id]
         if known[campaign_id].revision == revision
         else programs.load(connection, workspace_id, campaign_id)
         for campaign_id, revision in rows
     }
-
-
-def _onward(work: StepWork, current: dict[str, Program], last_step: int, now: datetime) -> Onward:
-    program = current.get(work.program.campaign_id, work.program)
-    # Edited meanwhile: the edit has moved positions, and the enrollment's own is the one that counts.
-    position = work.email.position if program.revision == work.program.revision else last_step
-    return onward(program, position + 1, now)
 
 
 def _enrollment(one: Accepted, goes: Onward, now: datetime) -> Values:

@@ -1,5 +1,6 @@
 """Why a lead was, or was not, written to."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -8,6 +9,7 @@ from sqlalchemy import select
 
 from postrider.campaigns.following import STILL_FOLLOWING, open_changes
 from postrider.campaigns.queries import find_campaign
+from postrider.campaigns.sequence import GONE, SequencePlace, StepNumber, StepPlace, place_of, step_places
 from postrider.campaigns.states import QUEUE_HELD
 from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.dnc.queries import hashes_covering
@@ -26,9 +28,12 @@ from postrider.sending.planner import Explanation, explain
 from postrider.sending.program import Program, Programs
 from postrider.sending.rehearsal import rehearse
 from postrider.sending.standing import Question, read_standing
+from postrider.sending.stop_words import stop_of
 from postrider.sending.tables import Attempt, Event
 
 MAX_HISTORY: Final = 50
+_IN_FLIGHT: Final = frozenset({"claim_holds", "window_open"})
+"""Guards of an email on its way; what comes next is told by the planner's own checks."""
 _AT_ONCE: Final = datetime.min.replace(tzinfo=UTC)
 _MEND_TEXTS: Final = "Mend that with update_lead or update_campaign, and it goes on."
 _OTHER_HOLD: Final = "See the checks for what stands in the way."
@@ -42,7 +47,7 @@ HOLD_ADVICE: Final = {
     "unknown_outcome": (
         "The last email was handed to the mail server, which never answered. It may have arrived and is not sent "
         "again; look into the Sent folder of the mailbox. A reply or a bounce settles it, or a "
-        "person with: postrider settle-unknown."
+        "person who runs this server with: postrider settle-unknown {place} --as sent|not-sent"
     ),
     "policy_rejection": (
         "The mail server refused our mail for reasons of its own policy, not because of this lead; "
@@ -65,14 +70,19 @@ class CheckOut(Output):
 
     name: str
     ok: bool
-    detail: str
+    detail: UntrustedText
     until: datetime | None
 
 
 class AttemptOut(Output):
-    """One message to this lead, and what became of it. ``state`` unknown: handed over, but never confirmed."""
+    """One message to this lead, and what became of it. ``state`` unknown: handed over, but never confirmed.
 
-    step: int | None
+    Without ``stepId`` it was a reply; with one, but without ``step``, an email that an edit has taken out since.
+    """
+
+    step_id: str | None
+    step: StepNumber | None
+    sequence_step: SequencePlace | None
     variant: str | None
     state: str
     at: datetime
@@ -90,17 +100,23 @@ class EventOut(Output):
 
 
 class LeadExplanation(Output):
-    """The verdict in one sentence, every check behind it, and what has happened so far."""
+    """The verdict in one sentence, every check behind it, and what has happened so far.
+
+    ``stopReason``: why it ended, as a word. ``verdict``, ``stopDetail`` and details may quote a mail server.
+    Of the checks, mailbox_healthy is the state of the mailbox, and mailbox the room in its limits and intervals.
+    """
 
     campaign_id: str
     lead_id: str
     email: str
     status: str
-    verdict: str
-    next_step: int | None
+    verdict: UntrustedText
+    next_step: StepNumber | None
+    next_sequence_step: SequencePlace | None
     next_possible_at: datetime | None
     mailbox_id: str | None
     stop_reason: str | None
+    stop_detail: UntrustedText | None
     hold_reason: str | None
     checks: list[CheckOut]
     attempts: list[AttemptOut]
@@ -134,6 +150,7 @@ def explain_lead(ctx: Context, request: ExplainLead) -> LeadExplanation:
     if planned is not None:
         checks += [CheckOut(name=c.name, ok=c.ok, detail=c.detail, until=c.until) for c in planned.checks]
     finished = enrollment.next_step >= len(program.emails)
+    coming = GONE if finished else place_of(program.emails[enrollment.next_step])
     blocked = any(not check.ok and check.until is None for check in checks)
     next_at = planned.earliest if planned is not None and not blocked else None
     return LeadExplanation(
@@ -142,13 +159,15 @@ def explain_lead(ctx: Context, request: ExplainLead) -> LeadExplanation:
         email=lead.email,
         status=enrollment.status,
         verdict=_verdict(row, enrollment, checks, next_at, finished),
-        next_step=None if finished else enrollment.next_step + 1,
+        next_step=coming.step,
+        next_sequence_step=coming.sequence_step,
         next_possible_at=next_at,
         mailbox_id=enrollment.mailbox_id,
-        stop_reason=enrollment.stop_reason,
+        stop_reason=stop_of(enrollment.status, enrollment.stop_reason).reason,
+        stop_detail=stop_of(enrollment.status, enrollment.stop_reason).detail,
         hold_reason=enrollment.hold_reason,
         checks=checks,
-        attempts=_attempts(ctx, enrollment),
+        attempts=_attempts(ctx, enrollment, step_places(program.emails)),
         events=_events(ctx, enrollment),
     )
 
@@ -210,7 +229,7 @@ def _guard_checks(
         ),
         lock=False,
     )
-    found = {name: verdict(standing, ctx.now) for name, _, verdict in GUARDS if name != "claim_holds"}
+    found = {name: verdict(standing, ctx.now) for name, _, verdict in GUARDS if name not in _IN_FLIGHT}
     works = standing.mailbox_enabled and standing.mailbox_status == MAILBOX_WORKS
     untils = {"mailbox_healthy": standing.cool_until if works else None}
     return [
@@ -242,7 +261,9 @@ def _verdict(
         return f"Nothing more is sent: the lead is {enrollment.status}{because}."
     if enrollment.queue == QUEUE_HELD:
         reason = enrollment.hold_reason or "no reason noted"
-        return f"Held: {reason}. {HOLD_ADVICE.get(reason.partition(':')[0], _OTHER_HOLD)}"
+        advice = HOLD_ADVICE.get(reason.partition(":")[0], _OTHER_HOLD)
+        place = f"--workspace {row.workspace_id} --campaign {row.id} --lead {enrollment.lead_id}"
+        return f"Held: {reason}. {advice.replace('{place}', place)}"
     if enrollment.lease_owner is not None:
         return "Being sent at this moment."
     if finished:
@@ -263,7 +284,7 @@ def _said(check: CheckOut) -> str:
     return check.detail if check.detail.startswith(name) else f"{name} – {check.detail}"
 
 
-def _attempts(ctx: Context, enrollment: Enrollment) -> list[AttemptOut]:
+def _attempts(ctx: Context, enrollment: Enrollment, places: Mapping[str, StepPlace]) -> list[AttemptOut]:
     query = (
         select(Attempt)
         .where(Attempt.workspace_id == ctx.workspace_id, Attempt.enrollment_id == enrollment.id)
@@ -272,7 +293,9 @@ def _attempts(ctx: Context, enrollment: Enrollment) -> list[AttemptOut]:
     )
     return [
         AttemptOut(
-            step=None if row.step_index is None else row.step_index + 1,
+            step_id=row.step_id,
+            step=places.get(row.step_id or "", GONE).step,
+            sequence_step=places.get(row.step_id or "", GONE).sequence_step,
             variant=row.variant,
             state=row.state,
             at=row.done_at or row.sending_at,

@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 from postrider.kernel.zones import rfc3339
 
 MAILBOX_WORKS: Final = "active"
+CLAIM_LOST: Final = "claim_lost"
+"""The reason when a send is another engine's by now, or its own engine's lease has run out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,7 @@ class Standing:
     Campaign and enrollment are None for mail that belongs to none (replies, tests). ``suppressed``: the reason of the
     do-not-contact entry that covers the recipient. ``claimed``: the claim that this send works under still holds.
     ``revision``: of the campaign. ``closes_at``: when the sending window ends; None for mail that has no window.
+    ``listed_copy``: an address in cc or bcc that an entry covers.
     """
 
     workspace_paused: bool
@@ -29,6 +32,7 @@ class Standing:
     claimed: bool
     revision: int | None = None
     closes_at: datetime | None = None
+    listed_copy: str | None = None
 
 
 class Objection(NamedTuple):
@@ -83,7 +87,7 @@ def _claim(standing: Standing, now: datetime) -> str | None:
 
 
 GUARDS: Final[tuple[tuple[str, str, Guard], ...]] = (
-    ("claim_holds", "claim_lost", _claim),
+    ("claim_holds", CLAIM_LOST, _claim),
     ("workspace_running", "workspace_paused", _workspace),
     ("campaign_active", "campaign_not_active", _campaign),
     ("lead_active", "lead_not_active", _lead),
@@ -103,4 +107,7 @@ def objection(standing: Standing, now: datetime) -> Objection | None:
         detail = verdict(standing, now)
         if detail is not None:
             return Objection(guard, reason, detail)
+    if standing.listed_copy is not None:
+        # Not about the lead: the message goes back, and is made anew without that copy.
+        return Objection("copies_not_on_dnc", "copy_on_dnc", f"{standing.listed_copy} is on the do-not-contact list")
     return None

@@ -1,6 +1,6 @@
 """The leads of a campaign: how far each has come, and every email it was sent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, cast
 
@@ -10,7 +10,15 @@ from sqlalchemy.orm import Session
 
 from postrider.campaigns.documents import StepInput
 from postrider.campaigns.queries import find_campaign
-from postrider.campaigns.sequence import email_steps
+from postrider.campaigns.sequence import (
+    GONE,
+    SequencePlace,
+    StepNumber,
+    StepPlace,
+    email_steps,
+    place_of,
+    step_places,
+)
 from postrider.campaigns.states import EnrollmentStatus
 from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.kernel.context import Context
@@ -18,6 +26,7 @@ from postrider.kernel.operation import Effect, Output, Rest, UntrustedText, oper
 from postrider.kernel.page import Page, PageInput
 from postrider.leads.queries import search_conditions
 from postrider.leads.tables import Lead
+from postrider.sending.stop_words import stop_of
 from postrider.sending.tables import Attempt
 from postrider.storage.paging import newest_first, next_cursor
 
@@ -41,9 +50,11 @@ class CampaignLeadPerson(Output):
 
 
 class SentEmail(Output):
-    """One email of the sequence to this lead. ``step`` counts from 0; ``state`` as in explain_lead."""
+    """One email of the sequence to this lead. ``state`` as in explain_lead; ``step`` null: edited out since."""
 
-    step: int | None
+    step_id: str | None
+    step: StepNumber | None
+    sequence_step: SequencePlace | None
     variant: str | None
     state: str
     sent_at: datetime | None
@@ -52,18 +63,23 @@ class SentEmail(Output):
 
 
 class CampaignLeadOut(Output):
-    """One lead in one campaign. ``nextStep`` of ``totalSteps`` emails comes next (from 0), not before ``nextSendAt``.
+    """One lead in one campaign. Email ``nextStep`` of ``totalSteps`` comes next, not before ``nextSendAt``.
 
-    ``holdReason``: what must be mended before it goes on. ``stopReason``: why it ended.
+    ``nextStep`` counts emails from 1, waits not counted, and is null after the last one; ``nextSequenceStep`` is the
+    same email as preview_email counts (from 0, with waits).
+    ``holdReason``: what must be mended before it goes on. ``stopReason``: why it ended, as a word; ``stopDetail``: the
+    same as text, perhaps in a mail server's words.
     """
 
     id: str
     status: EnrollmentStatus
-    next_step: int
+    next_step: int | None
+    next_sequence_step: int | None
     total_steps: int
     next_send_at: datetime | None
     hold_reason: str | None
     stop_reason: str | None
+    stop_detail: UntrustedText | None
     replied_at: datetime | None
     bounced_at: datetime | None
     lead: CampaignLeadPerson
@@ -105,17 +121,21 @@ def list_campaign_leads(ctx: Context, request: ListCampaignLeads) -> Page[Campai
 
 
 def _items(session: Session, campaign: Campaign, rows: Sequence[tuple[Enrollment, Lead]]) -> list[CampaignLeadOut]:
-    steps = len(email_steps([StepInput.model_validate(step) for step in campaign.sequence]))
-    history = _history(session, campaign.workspace_id, [enrollment.id for enrollment, _ in rows])
+    emails = email_steps([StepInput.model_validate(step) for step in campaign.sequence])
+    ids = [enrollment.id for enrollment, _ in rows]
+    history = _history(session, campaign.workspace_id, ids, step_places(emails))
+    coming = dict(enumerate(map(place_of, emails)))
     return [
         CampaignLeadOut(
             id=enrollment.id,
             status=cast("EnrollmentStatus", enrollment.status),
-            next_step=enrollment.next_step,
-            total_steps=steps,
+            next_step=coming.get(enrollment.next_step, GONE).step,
+            next_sequence_step=coming.get(enrollment.next_step, GONE).sequence_step,
+            total_steps=len(emails),
             next_send_at=_next_send(enrollment),
             hold_reason=enrollment.hold_reason,
-            stop_reason=enrollment.stop_reason,
+            stop_reason=stop_of(enrollment.status, enrollment.stop_reason).reason,
+            stop_detail=stop_of(enrollment.status, enrollment.stop_reason).detail,
             replied_at=enrollment.replied_at,
             bounced_at=enrollment.bounced_at,
             lead=CampaignLeadPerson(
@@ -139,7 +159,9 @@ def _next_send(enrollment: Enrollment) -> datetime | None:
     return max(enrollment.due_at, enrollment.sleep_until or enrollment.due_at)
 
 
-def _history(session: Session, workspace_id: str, enrollment_ids: Sequence[str]) -> dict[str, list[SentEmail]]:
+def _history(
+    session: Session, workspace_id: str, enrollment_ids: Sequence[str], places: Mapping[str, StepPlace]
+) -> dict[str, list[SentEmail]]:
     """The sequence's emails to each enrollment, in the order of their first attempts."""
     query = select(Attempt).where(
         Attempt.workspace_id == workspace_id, Attempt.enrollment_id.in_(enrollment_ids), Attempt.purpose == "step"
@@ -147,9 +169,12 @@ def _history(session: Session, workspace_id: str, enrollment_ids: Sequence[str])
     found: dict[str, list[SentEmail]] = {}
     for attempt in session.scalars(query.order_by(Attempt.first_try_at, Attempt.id)):
         assert attempt.enrollment_id is not None
+        place = places.get(attempt.step_id or "", GONE)
         found.setdefault(attempt.enrollment_id, []).append(
             SentEmail(
-                step=attempt.step_index,
+                step_id=attempt.step_id,
+                step=place.step,
+                sequence_step=place.sequence_step,
                 variant=attempt.variant,
                 state=attempt.state,
                 sent_at=attempt.done_at if attempt.state == "sent" else None,

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, insert, null, select, update
 from postrider.campaigns.tables import Enrollment
 from postrider.kernel.ids import new_id
 from postrider.sending.composing import Composed
-from postrider.sending.guards import Objection, Standing, objection
+from postrider.sending.guards import CLAIM_LOST, Objection, Standing, objection
 from postrider.sending.standing import Question, read_standings
 from postrider.sending.tables import Attempt
 from postrider.sending.work import Begun, Claim, StepWork
@@ -47,6 +47,7 @@ _AGAIN: Final = Prepared(
             mailbox_id=bindparam("b_mailbox_id"),
             message_id=bindparam("b_message_id"),
             content=bindparam("b_content", type_=Attempt.content.type),
+            copies=bindparam("b_copies", type_=Attempt.copies.type),
             mailbox_day=bindparam("b_mailbox_day"),
             campaign_day=bindparam("b_campaign_day"),
         )
@@ -81,7 +82,7 @@ _ATTEMPTED: Final = Prepared(
 _KNOWN: Final = Prepared(
     lambda dialect: select(
         *(Attempt.purpose_key, Attempt.state, Attempt.mailbox_id, Attempt.id),
-        *(Attempt.message_id, Attempt.content, Attempt.tries),
+        *(Attempt.message_id, Attempt.sending_at, Attempt.content, Attempt.tries),
     ).where(
         Attempt.workspace_id == bindparam("workspace_id"),
         Attempt.purpose == "step",
@@ -122,14 +123,14 @@ def begin_steps(
     attempted: list[Values] = []
     for start, standing in zip(starts, standings, strict=True):
         before = known.get(start.work.purpose_key)
-        result = _may_begin(start.work, standing, before, now) or _begun(start, before)
+        result = _may_begin(start.work, standing, before, now) or _begun(start, before, now)
         results.append(result)
         if isinstance(result, Objection):
             continue
         if before is None:
-            first.append(_first_row(start, result, now))
+            first.append(_first_row(start, result))
         else:
-            again.append(_next_try(start.work, result, now))
+            again.append(_next_try(start.work, result))
         attempted.append(_attempted(start.work, now))
     _INSERT.many(connection, first)
     _AGAIN.many(connection, again)
@@ -140,10 +141,7 @@ def begin_steps(
 def _find_known(connection: Connection, workspace_id: str, starts: Sequence[Start]) -> dict[str, Known]:
     keys = [start.work.purpose_key for start in starts]
     rows = _KNOWN.rows(connection, {"workspace_id": workspace_id, "keys": keys})
-    return {
-        key: Known(state, mailbox_id, Begun(attempt_id, message_id, content, tries))
-        for key, state, mailbox_id, attempt_id, message_id, content, tries in rows
-    }
+    return {key: Known(state, mailbox_id, Begun(*of_attempt)) for key, state, mailbox_id, *of_attempt in rows}
 
 
 def _may_begin(work: StepWork, standing: Standing, before: Known | None, now: datetime) -> Objection | None:
@@ -158,9 +156,9 @@ def _may_begin(work: StepWork, standing: Standing, before: Known | None, now: da
     return None
 
 
-def _begun(start: Start, before: Known | None) -> Begun:
+def _begun(start: Start, before: Known | None, now: datetime) -> Begun:
     if before is not None and before.mailbox_id == start.work.sender.account.mailbox_id:
-        return replace(before.begun, tries=before.begun.tries + 1)
+        return replace(before.begun, began_at=now, tries=before.begun.tries + 1)
     composed = start.composed
     content: dict[str, str | None] = {
         "subject": composed.subject,
@@ -169,8 +167,8 @@ def _begun(start: Start, before: Known | None) -> Begun:
         "inReplyTo": start.work.thread.ids[-1] if composed.in_thread else None,
     }
     if before is not None:
-        return Begun(before.begun.attempt_id, start.message_id, content, before.begun.tries + 1)
-    return Begun(new_id("att"), start.message_id, content)
+        return Begun(before.begun.attempt_id, start.message_id, now, content, before.begun.tries + 1)
+    return Begun(new_id("att"), start.message_id, now, content)
 
 
 def _question(work: StepWork) -> Question:
@@ -182,13 +180,14 @@ def _question(work: StepWork) -> Question:
         owner=work.claim.owner,
         fence=work.claim.fence,
         closes_at=work.closes_at,
+        copies=work.copy_hashes,
     )
 
 
-def _first_row(start: Start, begun: Begun, now: datetime) -> Values:
+def _first_row(start: Start, begun: Begun) -> Values:
     work = start.work
     return {
-        **attempt_values(work.workspace_id, begun.attempt_id, work.claim, begun.message_id, now),
+        **attempt_values(work.workspace_id, begun.attempt_id, work.claim, begun.message_id, begun.began_at),
         "purpose": "step",
         "purpose_key": work.purpose_key,
         "mailbox_id": work.sender.account.mailbox_id,
@@ -204,18 +203,19 @@ def _first_row(start: Start, begun: Begun, now: datetime) -> Values:
     }
 
 
-def _next_try(work: StepWork, begun: Begun, now: datetime) -> Values:
+def _next_try(work: StepWork, begun: Begun) -> Values:
     claim = work.claim
     return {
         "b_workspace_id": work.workspace_id,
         "b_id": begun.attempt_id,
         "b_tries": begun.tries,
-        "b_now": now,
+        "b_now": begun.began_at,
         "b_owner": claim.owner,
         "b_fence": claim.fence,
         "b_mailbox_id": work.sender.account.mailbox_id,
         "b_message_id": begun.message_id,
         "b_content": begun.content,
+        "b_copies": [*work.copies, *work.blind_copies],
         "b_mailbox_day": claim.mailbox_day,
         "b_campaign_day": claim.campaign_day,
     }
@@ -270,7 +270,7 @@ def dot_steps(
     ]
 
 
-_LOST: Final = Objection("claim_holds", "claim_lost", "another engine has taken this over")
+_LOST: Final = Objection("claim_holds", CLAIM_LOST, "another engine has taken this over")
 
 
 def dot_attempt(

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from postrider.content.links import SigningKey
 from postrider.content.template import Chooser
+from postrider.kernel.errors import InvalidInput
 from postrider.kernel.vault import Vault
 from postrider.sending.composing import (
     Composed,
@@ -19,6 +21,7 @@ from postrider.sending.composing import (
     sender_facts,
     with_legal_lines,
 )
+from postrider.sending.outcomes import Rejected
 from postrider.sending.ports import Envelope
 from postrider.sending.work import Begun, StepWork
 from postrider.settings import Settings
@@ -26,6 +29,11 @@ from postrider.settings import Settings
 TRACKING_KEY_ID: Final = "1"
 SAMPLE_TOKEN: Final = "preview"
 """The unsubscribe token of previews and test messages; nobody's."""
+
+_SAFE_IN_MAILTO: Final = "@!$'*+"
+"""Beside letters, digits and ``-._~``. Source: RFC 6068 section 2."""
+_OF_THE_MAILBOX: Final = frozenset({"sender", "sender_name", "list_unsubscribe"})
+"""The same in every message of a mailbox: what is wrong with them is wrong with all of its messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +122,15 @@ def envelope_for(work: StepWork, begun: Begun, stationery: Stationery, now: date
 
 def unsubscribe_targets(url: str | None, mailbox: str, token: str) -> tuple[str, ...]:
     """What List-Unsubscribe offers (RFC 2369): the page, where there is one, and a mail to the sender."""
-    mailto = f"mailto:{mailbox}?subject=unsubscribe%20{token}"
+    mailto = f"mailto:{quote(mailbox, safe=_SAFE_IN_MAILTO)}?subject=unsubscribe%20{token}"
     return (url, mailto) if url else (mailto,)
+
+
+def unwritable(error: InvalidInput) -> Rejected:
+    """What becomes of a message that cannot be written: the mailbox's fault, or else this lead's or this text's."""
+    if error.field in _OF_THE_MAILBOX:
+        return Rejected("sender", "mail", None, None, f"Its messages cannot be written: {error.message}")
+    return Rejected("other", "mail", None, None, error.message)
 
 
 def _tracking(work: StepWork, stationery: Stationery, text_only: bool) -> Tracking | None:

@@ -49,12 +49,13 @@ class Rejected:
     """Nothing was accepted and trying again will not help.
 
     hard: the address is bad. soft: 5xx on a full mailbox. policy: our mail is not wanted. sender: our mailbox is at
-    fault. other: a bare or unknown 5xx, which stops this lead and suppresses nobody.
+    fault. other: a bare or unknown 5xx, which stops this lead and suppresses nobody. ``code`` None: no server said so,
+    for the message or its addresses could not even be offered to one.
     """
 
     kind: RejectKind
     stage: Stage
-    code: int
+    code: int | None
     enhanced: str | None
     text: str
 

@@ -9,11 +9,10 @@ from pydantic import Field
 from sqlalchemy import func, select
 
 from postrider.access.house import house_of
-from postrider.campaigns.following import STILL_FOLLOWING, open_changes
-from postrider.campaigns.launch import COPIES_SHARE_THE_LINK, NO_PUBLIC_ADDRESS
-from postrider.campaigns.queries import find_campaign
+from postrider.campaigns.queries import campaign_warnings, find_campaign
+from postrider.campaigns.sequence import SequencePlace, StepNumber
 from postrider.campaigns.states import QUEUE_HELD
-from postrider.campaigns.tables import Enrollment
+from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.kernel.context import Context
 from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
 from postrider.leads.tables import Lead
@@ -50,7 +49,8 @@ class Sample(Output):
     lead_id: str
     to: str
     mailbox_id: str
-    step: int
+    step: StepNumber
+    sequence_step: SequencePlace
     variant: str
     subject: UntrustedText
     text: UntrustedText
@@ -122,7 +122,7 @@ def plan_campaign(ctx: Context, request: PlanCampaign) -> CampaignPlan:
         skips=dict(_skips(ctx, program) + Counter(found.stopped)),
         waits={reason.value: count for reason, count in found.waits.items()},
         samples=_samples(ctx, foreseen, stationery),
-        warnings=[*([STILL_FOLLOWING] if open_changes(ctx.session, row) else []), *_warnings(ctx, foreseen)],
+        warnings=_warnings(ctx, row, foreseen),
     )
 
 
@@ -172,6 +172,7 @@ def _samples(ctx: Context, foreseen: Foreseen, stationery: Stationery) -> list[S
                 to=lead.email,
                 mailbox_id=mailbox.id,
                 step=index + 1,
+                sequence_step=program.emails[index].order,
                 variant=rehearsed.variant,
                 subject=rehearsed.composed.subject,
                 text=rehearsed.composed.text[:1_500],
@@ -180,13 +181,11 @@ def _samples(ctx: Context, foreseen: Foreseen, stationery: Stationery) -> list[S
     return samples
 
 
-def _warnings(ctx: Context, foreseen: Foreseen) -> list[str]:
+def _warnings(ctx: Context, row: Campaign, foreseen: Foreseen) -> list[str]:
     program, leads = foreseen.program, foreseen.leads
-    warnings = [] if ctx.settings.tracks else [NO_PUBLIC_ADDRESS]
+    warnings = campaign_warnings(ctx, row)
     if leads > MAX_PLANNED:
         warnings.append(f"Only the first {MAX_PLANNED:,} of {leads:,} leads are in the plan; its end is too early.")
-    if program.settings.cc or program.settings.bcc:
-        warnings.append(COPIES_SHARE_THE_LINK)
     if not program.mailbox_ids:
         warnings.append("The campaign has no mailbox: nothing can be sent. Assign one with update_campaign.")
     if not program.emails:

@@ -2,10 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from postrider.mailboxes.ports import MailAccount
 from postrider.sending.outcomes import Outcome
+
+CONNECTIONS_PER_MAILBOX: Final = 4
+"""To its outgoing server; also how many of its messages may be unknown after a crash."""
 
 Marker = Callable[[], Awaitable[bool]]
 """Commits the second marker (``dotted``). False: something changed meanwhile, so the dot must not be sent."""

@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, case, literal, select, update
 
-from postrider.campaigns.states import QUEUE_FOLLOW_UP, QUEUE_HELD, RUNNING
+from postrider.campaigns.states import QUEUE_FOLLOW_UP, QUEUE_HELD, RUNNING, UNKNOWN_OUTCOME
 from postrider.campaigns.tables import Enrollment
 from postrider.kernel.vault import Vault
-from postrider.sending.deliveries import onward, subject_of
+from postrider.sending.deliveries import current_programs, step_after, subject_of
 from postrider.sending.events import Subject, record_event
-from postrider.sending.guards import Objection
+from postrider.sending.guards import CLAIM_LOST, Objection
 from postrider.sending.outcomes import Deferred, Held, Rejected, Unknown
 from postrider.sending.program import Program, Programs
 from postrider.sending.retries import BEFORE_RECIPIENT, SOFT_BOUNCES, next_try
@@ -19,9 +19,13 @@ from postrider.sending.tables import Attempt
 from postrider.sending.trouble import cool_mailbox, note_policy, note_unreachable, stop_mailbox
 from postrider.sending.usage import give_back, stored_claim
 from postrider.sending.work import Begun, StepWork
+from postrider.sending.work_queries import is_as_loaded
 from postrider.storage.base import JsonObject
 
 Values = dict[str, Any]
+
+_NOTHING: Final[Values] = {}
+_STILL_RUNS: Final = Enrollment.status.in_(RUNNING)
 
 _ENROLLMENT: Final = update(Enrollment).where(
     Enrollment.workspace_id == bindparam("b_workspace_id"),
@@ -33,6 +37,7 @@ _ATTEMPT: Final = update(Attempt).where(
     Attempt.workspace_id == bindparam("b_workspace_id"), Attempt.id == bindparam("b_id")
 )
 _UNCOUNTED: Final[Values] = {"tries": Attempt.tries - 1}
+_EDITED: Final = Objection("as_loaded", "edited_meanwhile", "the lead or the campaign was edited after it was read")
 
 
 class Settlement:
@@ -47,12 +52,12 @@ class Settlement:
 
     def refuse(self, found: Objection) -> None:
         """A guard objected before the first marker: nothing was attempted."""
-        if found.reason == "claim_lost":
+        if found.reason == CLAIM_LOST:
             return
         if found.reason == "on_dnc":
             released = self._release({"status": "stopped", "stop_reason": found.detail, "due_at": None})
         elif found.reason == "already_attempted":
-            released = self._release(self._onward(self._work.email.position, self._now))
+            released = self._release(self._onward())
         else:
             released = self._release({})
         if released:
@@ -60,8 +65,10 @@ class Settlement:
             record_event(self._connection, "not_sent", self._subject(None), self._now, _reason(found))
 
     def hold(self, reason: str) -> None:
-        """Something about the lead must be mended first."""
-        if self._release({"queue": QUEUE_HELD, "hold_reason": reason}):
+        """Something about the lead must be mended first, unless an edit came in between, which may have done it."""
+        if not is_as_loaded(self._connection, self._work):
+            self.refuse(_EDITED)
+        elif self._release({"queue": QUEUE_HELD, "hold_reason": reason}):
             self._give_back()
             record_event(self._connection, "held", self._subject(None), self._now, {"reason": reason})
 
@@ -86,34 +93,33 @@ class Settlement:
             "b_fence": work.claim.fence,
         }
 
-    def _onward(self, position: int, accepted_at: datetime) -> Values:
-        """The enrollment after ``position`` was accepted: its next step and due date, or its end."""
-        program = self._current_program()
-        if program.revision != self._work.program.revision:
-            # Edited meanwhile: the edit has moved positions, and the enrollment's own is the one that counts.
-            row = self._connection.execute(
-                select(Enrollment.last_step).where(
-                    Enrollment.workspace_id == self._work.workspace_id, Enrollment.id == self._work.enrollment_id
-                )
-            ).scalar()
-            position = position if row is None else row
-        next_step, due_at = onward(program, position + 1, accepted_at)
+    def _onward(self) -> Values:
+        """The enrollment past this email: its next step and due date, or its end."""
+        work = self._work
+        last_step = self._connection.execute(
+            select(Enrollment.last_step).where(
+                Enrollment.workspace_id == work.workspace_id, Enrollment.id == work.enrollment_id
+            )
+        ).scalar()
+        position = work.email.position if last_step is None else last_step
+        next_step, due_at = step_after(work, self._current_program(), position, self._now)
         ended = {"status": "completed"} if due_at is None else {}
         return {"next_step": next_step, "queue": QUEUE_FOLLOW_UP, "due_at": due_at, **ended}
 
     def _current_program(self) -> Program:
-        known = self._work.program
-        return self._programs.load(self._connection, known.workspace_id, known.campaign_id)
+        work = self._work
+        current = current_programs(self._connection, self._programs, work.workspace_id, [work])
+        return current[work.program.campaign_id]
 
     def _held(self, begun: Begun, outcome: Held) -> None:
-        if outcome.reason == "claim_lost" or not self._release({}):
+        if outcome.reason == CLAIM_LOST or not self._release({}):
             return
         self._give_back()
         self._attempt(begun, "deferred", {"result_kind": "held", "result_text": outcome.reason} | _UNCOUNTED)
         record_event(self._connection, "not_sent", self._subject(begun), self._now, {"reason": outcome.reason})
 
     def _unknown(self, begun: Begun, outcome: Unknown) -> None:
-        if self._release(self._bound() | {"queue": QUEUE_HELD, "hold_reason": "unknown_outcome"}):
+        if self._release({}, self._bound() | {"queue": QUEUE_HELD, "hold_reason": UNKNOWN_OUTCOME}):
             self._attempt(begun, "unknown", {"result_kind": "unknown", "result_text": outcome.text})
             record_event(self._connection, "unknown", self._subject(begun), self._now, {"text": outcome.text})
 
@@ -129,9 +135,13 @@ class Settlement:
             if outcome.kind == "auth":
                 stop_mailbox(self._connection, *mailbox, "error", f"Sign-in was refused: {outcome.text}", self._now)
             elif outcome.kind == "throttle" or outcome.retry_after_seconds is not None:
-                cool_mailbox(self._connection, *mailbox, outcome.text, self._now, outcome.retry_after_seconds)
+                cool_mailbox(
+                    *(self._connection, *mailbox, outcome.text, self._now),
+                    began_at=begun.began_at,
+                    hint_seconds=outcome.retry_after_seconds,
+                )
             else:
-                note_unreachable(self._connection, *mailbox, outcome.text, self._now)
+                note_unreachable(self._connection, *mailbox, outcome.text, self._now, began_at=begun.began_at)
 
     def _try_later(self, begun: Begun, outcome: Deferred | Rejected, hint: int | None) -> None:
         first_try = self._connection.execute(
@@ -146,7 +156,7 @@ class Settlement:
             else:
                 self._fail(begun, outcome, "not accepted within 48 hours")
             return
-        if self._release(self._bound() | {"due_at": due_at, "queue": QUEUE_FOLLOW_UP}):
+        if self._release({"due_at": due_at, "queue": QUEUE_FOLLOW_UP}, self._bound()):
             self._give_back()
             self._attempt(begun, "deferred", _result(outcome.kind, outcome))
             data: JsonObject = {"text": outcome.text, "stage": outcome.stage, "tries": begun.tries}
@@ -167,13 +177,12 @@ class Settlement:
         work = self._work
         mailbox = (work.workspace_id, work.sender.account.mailbox_id)
         if outcome.kind == "other":
-            self._fail(begun, outcome, "refused by the server")
+            self._fail(begun, outcome, "cannot be sent" if outcome.code is None else "refused by the server")
         elif outcome.kind == "soft":
             self._try_later(begun, outcome, None)
         elif outcome.kind == "hard":
-            if self._release(
-                {"status": "bounced", "bounced_at": self._now, "due_at": None, "stop_reason": outcome.text[:500]}
-            ):
+            stopped = {"status": "bounced", "due_at": None, "stop_reason": outcome.text[:500]}
+            if self._release(stopped, {"bounced_at": self._now}):
                 self._give_back()
                 self._attempt(begun, "rejected", _result("hard", outcome))
                 bounce_lead(
@@ -193,19 +202,19 @@ class Settlement:
     def _give_step_up(self, begun: Begun, outcome: Rejected) -> None:
         """The recipient's mailbox stayed full: the lead goes on with its next step, unless this is the third such."""
         # Locked, because a bounce report may count at the same time; the release below is what the claim fences.
-        row = self._connection.execute(
-            select(Enrollment.soft_bounces, Enrollment.status)
+        count = self._connection.execute(
+            select(Enrollment.soft_bounces)
             .where(Enrollment.workspace_id == self._work.workspace_id, Enrollment.id == self._work.enrollment_id)
             .with_for_update()
-        ).one_or_none()
-        if row is None:
+        ).scalar()
+        if count is None:
             return
-        count, status = row[0] + 1, row[1]
-        onward = self._onward(self._work.email.position, self._now)
+        count += 1
+        onward = self._onward()
         if count >= SOFT_BOUNCES or not self._can_follow(onward["next_step"]):
             reason = f"the recipient's mailbox is full: {outcome.text}"[:500]
             onward = {"status": "failed", "due_at": None, "stop_reason": reason}
-        if self._release({"soft_bounces": count} | (onward if status in RUNNING else {"due_at": None})):
+        if self._release(onward, {"soft_bounces": count}):
             self._give_back()
             self._attempt(begun, "rejected", _result(outcome.kind, outcome))
             record_event(self._connection, "failed", self._subject(begun), self._now, {"text": outcome.text})
@@ -217,11 +226,19 @@ class Settlement:
             return False
         return bool(self._work.thread.ids) or all(variant.subject.strip() for variant in emails[position].variants)
 
-    def _release(self, values: Values) -> bool:
-        """Gives the enrollment free with ``values``; False when the claim was lost, so that nothing may be written."""
-        done = self._connection.execute(
-            _ENROLLMENT.values(lease_owner=None, claim=None, updated_at=self._now, **values), self._claim_key()
-        )
+    def _release(self, values: Values, always: Values = _NOTHING) -> bool:
+        """Gives the enrollment free; False when the claim was lost, so that nothing may be written.
+
+        ``values``: what it becomes unless somebody stopped it while the message was on its way. Whoever did has the
+        last word. ``always``: what it becomes also then.
+        """
+        columns = Enrollment.__table__.c
+        unless_stopped = {
+            name: case((_STILL_RUNS, literal(value, columns[name].type)), else_=columns[name])
+            for name, value in values.items()
+        }
+        freed = _ENROLLMENT.values(lease_owner=None, claim=None, updated_at=self._now, **unless_stopped, **always)
+        done = self._connection.execute(freed, self._claim_key())
         return done.rowcount == 1
 
     def _attempt(self, begun: Begun, state: str, values: Values) -> None:

@@ -4,8 +4,8 @@ A few statements serve any number of sends. On PostgreSQL the rows are locked FO
 suppresses waits for this transaction, so that after their call has returned no further message gets its second marker.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -67,7 +67,8 @@ class Question:
 
     ``enrollment_id`` None: mail that belongs to no campaign. ``hashes``: of all that, if listed, forbids the recipient.
     ``skip_dnc`` False: only entries that the person or their server caused count. ``owner`` None: no engine's claim is
-    needed (a person waits for the answer). ``closes_at``: when the sending window ends.
+    needed (a person waits for the answer). ``closes_at``: when the sending window ends. ``copies``: the addresses in cc
+    and bcc, each with its hashes; what counts for them is said by ``copies_binding_only``, as ``skip_dnc`` False does.
     """
 
     mailbox_id: str
@@ -77,6 +78,8 @@ class Question:
     owner: str | None = None
     fence: int = 0
     closes_at: datetime | None = None
+    copies: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    copies_binding_only: bool = False
 
 
 def read_standing(connection: Connection, workspace_id: str, question: Question, *, lock: bool = True) -> Standing:
@@ -105,11 +108,12 @@ class _Facts:
             return statement.rows(connection, {"workspace_id": workspace_id, **values})
 
         owners = sorted({question.owner for question in questions if question.owner is not None})
-        hashes = sorted({value for question in questions for value in question.hashes})
+        hashes = {value for question in questions for value in question.hashes}
+        hashes.update(value for question in questions for own in question.copies.values() for value in own)
         self._workspace = rows(_WORKSPACE)
         self._mailboxes = _by_first(rows(_MAILBOXES, mailbox_ids=sorted({q.mailbox_id for q in questions})))
         self._leads = _by_first(rows(_LEADS, enrollment_ids=enrollment_ids)) if enrollment_ids else {}
-        self._listed = sorted(rows(_LISTED, hashes=hashes))
+        self._listed = sorted(rows(_LISTED, hashes=sorted(hashes)))
         alive = _LIVING.rows(connection, {"owners": owners, "now_ms": wall_ms_now()}) if owners else []
         self._alive = {owner for (owner,) in alive}
 
@@ -136,12 +140,26 @@ class _Facts:
             claimed=question.owner is None or holds,
             revision=revision,
             closes_at=question.closes_at,
+            listed_copy=self._listed_copy(question) if self._listed else None,
+        )
+
+    def _listed_copy(self, question: Question) -> str | None:
+        return next(
+            (
+                address
+                for address, hashes in question.copies.items()
+                if self._reason_of(hashes, question.copies_binding_only) is not None
+            ),
+            None,
         )
 
     def _reason(self, question: Question) -> str | None:
         """That of the first entry which covers the recipient and counts for this send."""
+        return self._reason_of(question.hashes, not question.skip_dnc)
+
+    def _reason_of(self, hashes: Sequence[str], binding_only: bool) -> str | None:
         for _, value_hash, source, reason in self._listed:
-            if value_hash in question.hashes and (question.skip_dnc or source in BINDING_SOURCES):
+            if value_hash in hashes and (source in BINDING_SOURCES or not binding_only):
                 return str(reason)
         return None
 

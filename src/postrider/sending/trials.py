@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import Connection, literal, update
 from sqlalchemy.orm import Session
 
+from postrider.dnc.queries import listed_reason
 from postrider.kernel.errors import Conflict
 from postrider.kernel.ids import new_id
 from postrider.mailboxes.ports import MailAccount
@@ -21,6 +22,12 @@ from postrider.sending.tables import Attempt
 ABANDONED_AFTER: Final = timedelta(minutes=30)
 _IS_TEST: Final = Attempt.purpose == literal("test", literal_execute=True)
 """Written out in the statement, so that SQLite sees that the partial index covers it."""
+
+_HINTS: Final = {
+    "workspace_running": "resume_workspace lets its mail leave again.",
+    "mailbox_healthy": "Give mailboxId of another one, or see get_mailbox for what is wrong with this one.",
+}
+"""What to do about a guard's no, for those that a test can meet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +117,20 @@ def _check(connection: Connection, trial: Trial) -> None:
         ),
     )
     found = objection(standing, trial.now)
-    if found is not None:
-        raise Conflict(f"The test was not sent: {found.detail}.", details={"guard": found.guard})
+    if found is None:
+        return
+    if found.guard == "not_on_dnc":
+        # The guard's detail may quote a mail server, and errors hold nothing of what strangers wrote.
+        reason = listed_reason(connection, trial.workspace_id, trial.hashes) or "listed"
+        raise Conflict(
+            f"The test was not sent: {trial.recipient} is on the do-not-contact list: {reason}.",
+            code="ON_DNC",
+            hint="Do not write to this person; customEmail sends the test to an address of your own.",
+            details={"guard": found.guard},
+        )
+    raise Conflict(
+        f"The test was not sent: {found.detail}.", hint=_HINTS.get(found.guard), details={"guard": found.guard}
+    )
 
 
 def trial_envelope(trial: Trial) -> Envelope:

@@ -1,6 +1,6 @@
 """Settles messages of which nobody knew whether they had left."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
@@ -9,6 +9,7 @@ from postrider.campaigns.states import QUEUE_FOLLOW_UP, RUNNING, UNKNOWN_OUTCOME
 from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.kernel.errors import NotFound
 from postrider.mailboxes.tables import Mailbox
+from postrider.sending.deliveries import onward
 from postrider.sending.events import Subject, add_count, record_event
 from postrider.sending.program import Programs
 from postrider.sending.tables import Attempt, Event, OutgoingReply
@@ -61,6 +62,14 @@ def settle_unknown(
         if enrollment is not None:
             _go_on(session, programs, enrollment, attempt, accepted_at, now)
     return True
+
+
+def settle_late(session: Session, programs: Programs, workspace_id: str, attempt_id: str, now: datetime) -> bool:
+    """The server accepted a message whose claim was lost meanwhile; if it was called unknown, it is known now."""
+    attempt = session.get(Attempt, (workspace_id, attempt_id))
+    if attempt is None:
+        return False
+    return settle_unknown(session, programs, attempt, now, now, how="its server accepted it after the claim was lost")
 
 
 def settle_not_sent(session: Session, attempt: Attempt, now: datetime, *, how: str) -> bool:
@@ -151,11 +160,8 @@ def _go_on(
     enrollment.sleep_until = None
     program = programs.of(session.get_one(Campaign, (enrollment.workspace_id, enrollment.campaign_id)))
     # Edits move the last attempted position along, so that it, and not the attempt's own, tells what comes next.
-    enrollment.next_step = enrollment.last_step + 1
-    if enrollment.next_step < len(program.emails):
-        wait = timedelta(seconds=program.emails[enrollment.next_step].wait_seconds)
-        enrollment.due_at = accepted_at + wait if enrollment.status in RUNNING else None
-    else:
-        enrollment.due_at = None
-        if enrollment.status in RUNNING:
-            enrollment.status = "completed"
+    enrollment.next_step, due_at = onward(program, enrollment.last_step + 1, accepted_at)
+    runs = enrollment.status in RUNNING
+    enrollment.due_at = due_at if runs else None
+    if runs and due_at is None:
+        enrollment.status = "completed"

@@ -1,5 +1,6 @@
 """One claimed send: everything the sender needs, loaded once, without a session."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -55,7 +56,10 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class StepWork:
-    """One email of a campaign to one lead. ``closes_at``: the end of the sending window that it was planned in."""
+    """One email of a campaign to one lead. ``closes_at``: the end of the sending window that it was planned in.
+
+    ``copy_hashes``: for each copied address, of all that, if listed, forbids it.
+    """
 
     workspace_id: str
     enrollment_id: str
@@ -71,6 +75,7 @@ class StepWork:
     house: House
     copies: tuple[str, ...] = ()
     blind_copies: tuple[str, ...] = ()
+    copy_hashes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def purpose_key(self) -> str:
@@ -80,9 +85,13 @@ class StepWork:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An attempt that stands in the ledger. ``content``: what it says, the stored words on a retry."""
+    """An attempt that stands in the ledger. ``content``: what it says, the stored words on a retry.
+
+    ``began_at``: when this try began.
+    """
 
     attempt_id: str
     message_id: str
+    began_at: datetime
     content: dict[str, str | None] = field(default_factory=dict)
     tries: int = 1

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from postrider.access.house import house_of
+from postrider.campaigns.tables import Campaign
 from postrider.content.template import LeadFacts
 from postrider.dnc.queries import hash_value, hashes_covering, listed_reason
 from postrider.kernel.ids import random_text
@@ -55,7 +56,7 @@ def load_works(session: Session, claimant: Claimant, claimed: Claimed) -> list[S
     leads = _load_leads(session, setting.workspace_id, wanted)
     tokens = _tokens_of(session, vault, setting.workspace_id, leads.values())
     copies = {
-        campaign_id: allowed_copies(session, vault, setting.programs[campaign_id])
+        campaign_id: _copies_of(session, vault, setting.programs[campaign_id])
         for campaign_id in {slot.campaign_id for slot in slots}
     }
     house = house_of(session, setting.workspace_id)
@@ -63,7 +64,7 @@ def load_works(session: Session, claimant: Claimant, claimed: Claimed) -> list[S
     for slot in slots:
         program, lead, row = setting.programs[slot.campaign_id], leads[slot.lead_id], rows[slot.enrollment_id]
         email = program.emails[slot.step_index]
-        cc, bcc = copies[slot.campaign_id]
+        copied = copies[slot.campaign_id]
         works.append(
             StepWork(
                 workspace_id=setting.workspace_id,
@@ -78,8 +79,9 @@ def load_works(session: Session, claimant: Claimant, claimed: Claimed) -> list[S
                 planned_at=slot.at,
                 house=house,
                 closes_at=_window_end(setting, slot, row),
-                copies=cc,
-                blind_copies=bcc,
+                copies=copied.cc,
+                blind_copies=copied.bcc,
+                copy_hashes=copied.hashes,
             )
         )
     return works
@@ -117,11 +119,15 @@ class LeadRow(NamedTuple):
 
 
 def _load_leads(session: Session, workspace_id: str, ids: Iterable[str]) -> dict[str, LeadRow]:
+    query = _lead_rows(workspace_id, ids)
+    return {row[0]: LeadRow(*row) for row in session.connection().execute(query)}
+
+
+def _lead_rows(workspace_id: str, ids: Iterable[str]) -> Select[Any]:
     columns = Lead.__table__.c
-    query = select(*(columns[name] for name in LeadRow._fields)).where(
+    return select(*(columns[name] for name in LeadRow._fields)).where(
         columns.workspace_id == workspace_id, columns.id.in_(list(ids))
     )
-    return {row[0]: LeadRow(*row) for row in session.connection().execute(query)}
 
 
 def open_senders(setting: Setting, slots: Sequence[Slot], vault: Vault) -> tuple[dict[str, Sender], list[str]]:
@@ -147,7 +153,7 @@ def recipient_of(workspace_id: str, lead: LeadRow | Lead, vault: Vault, token: s
         lead_id=lead.id,
         email=lead.email,
         facts=lead_facts(lead),
-        custom={name: str(value) for name, value in lead.custom_fields.items() if value is not None},
+        custom=lead_custom(lead),
         hashes=hashes_covering(vault, workspace_id, lead.email),
         token=token,
     )
@@ -168,6 +174,27 @@ def lead_facts(lead: LeadRow | Lead) -> LeadFacts:
         country=lead.country,
         website=lead.website,
     )
+
+
+def lead_custom(lead: LeadRow | Lead) -> dict[str, str | None]:
+    """The lead's own variables."""
+    return {name: str(value) for name, value in lead.custom_fields.items() if value is not None}
+
+
+def is_as_loaded(connection: Connection, work: StepWork) -> bool:
+    """Whether campaign and lead are what ``work`` was made from. Nobody changes them until this transaction ends."""
+    revision = connection.execute(
+        select(Campaign.revision)
+        .where(Campaign.workspace_id == work.workspace_id, Campaign.id == work.program.campaign_id)
+        .with_for_update(read=True)
+    ).scalar()
+    row = connection.execute(
+        _lead_rows(work.workspace_id, [work.recipient.lead_id]).with_for_update(read=True)
+    ).one_or_none()
+    if row is None or revision != work.program.revision:
+        return False
+    lead = LeadRow(*row)
+    return (lead_facts(lead), lead_custom(lead)) == (work.recipient.facts, work.recipient.custom)
 
 
 def ensure_tokens(
@@ -212,15 +239,34 @@ def _new_token() -> str:
     return random_text(TOKEN_CHARACTERS)
 
 
-def allowed_copies(session: Session, vault: Vault, program: Program) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The campaign's cc and bcc without those on the do-not-contact list."""
+class Copies(NamedTuple):
+    """Who gets a copy, openly and blind, and for each of them the hashes of all that, if listed, forbids it."""
 
-    def allowed(addresses: list[str]) -> tuple[str, ...]:
-        return tuple(
-            address
-            for address in addresses
-            if listed_reason(session, program.workspace_id, hashes_covering(vault, program.workspace_id, address))
-            is None
-        )
+    cc: tuple[str, ...]
+    bcc: tuple[str, ...]
+    hashes: dict[str, list[str]]
 
-    return allowed(program.settings.cc), allowed(program.settings.bcc)
+
+def allowed_copies(
+    session: Session, vault: Vault, workspace_id: str, cc: Sequence[str], bcc: Sequence[str], *, binding_only: bool
+) -> Copies:
+    """``cc`` and ``bcc`` without those on the do-not-contact list. ``binding_only``: see ``listed_reason``.
+
+    Both markers ask the same again (``Question.copies``).
+    """
+    hashes = {address: hashes_covering(vault, workspace_id, address) for address in (*cc, *bcc)}
+    allowed = {
+        address: own
+        for address, own in hashes.items()
+        if listed_reason(session, workspace_id, own, binding_only=binding_only) is None
+    }
+    return Copies(
+        tuple(address for address in cc if address in allowed),
+        tuple(address for address in bcc if address in allowed),
+        allowed,
+    )
+
+
+def _copies_of(session: Session, vault: Vault, program: Program) -> Copies:
+    settings = program.settings
+    return allowed_copies(session, vault, program.workspace_id, settings.cc, settings.bcc, binding_only=False)

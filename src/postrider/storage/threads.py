@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -33,7 +34,8 @@ def resolve(jobs: Sequence[Job]) -> None:
     for job in jobs:
         by_loop.setdefault(job.loop, []).append(job)
     for loop, own in by_loop.items():
-        if not loop.is_closed():
+        # It may close at any moment: then nobody waits any more, and whoever works here goes on for the others.
+        with suppress(RuntimeError):
             loop.call_soon_threadsafe(_settle, own)
 
 

@@ -2,13 +2,14 @@
 
 import os
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 from sqlalchemy import func, insert, select, text, update
@@ -40,12 +41,27 @@ class WatchedSink(SmtpSink):
 
     watcher: Watcher | None = None
 
+    def record(self, mail: Accepted) -> None:
+        """See SmtpSink; whoever waits for messages hears of this one."""
+        super().record(mail)
+        self.notify()
+
     def rule_for(self, stage: SinkStage, addresses: Sequence[str], connection: int) -> Rule | None:
         """See SmtpSink."""
         rule = super().rule_for(stage, addresses, connection)
         if rule is not None and self.watcher is not None:
             self.watcher(stage, addresses)
         return rule
+
+
+class Marked(NamedTuple):
+    """A send that has one marker (state ``sending``) or both (``dotted``), and under which claim."""
+
+    state: str
+    recipient: str
+    attempt_id: str
+    owner: str | None
+    fence: int
 
 
 @dataclass(frozen=True)
@@ -137,9 +153,10 @@ class CrashWorld:
         self._own_sessions = await self._sessions()
 
     async def gone(self, engine: EngineProcess) -> None:
-        """The only engine is dead, and sink and database server have done all that it had asked of them."""
+        """The only engine was killed, and sink and database server have done all that it had asked of them."""
         with anyio.fail_after(20):
-            await engine.wait()
+            status = await engine.wait()
+            assert status == -signal.SIGKILL, f"it ended by itself ({status}): {engine.log.read_text()[-2_000:]}"
             await self.sink.until_quiet()
             while await self._sessions() - self._own_sessions:
                 await anyio.sleep(0.005)
@@ -184,9 +201,16 @@ class CrashWorld:
         return await self.installation.app.database.read(lambda s: s.scalar(query) or 0)
 
     async def until_accepted(self, more: int) -> None:
-        """Returns once so many more messages have arrived."""
+        """Returns as soon as so many more messages have arrived."""
         enough = len(self.sink.accepted) + more
-        await until(lambda: len(self.sink.accepted) >= enough, seconds=60)
+        with anyio.fail_after(60):
+            async with self.sink.changed:
+                await self.sink.changed.wait_for(lambda: len(self.sink.accepted) >= enough)
+
+    async def on_their_way(self) -> frozenset[Marked]:
+        """Every send that has a marker and no outcome."""
+        rows = [row for row in await self.world.attempts() if row.state in {"sending", "dotted"}]
+        return frozenset(Marked(row.state, row.recipient, row.id, row.lease_owner, row.fence) for row in rows)
 
     async def sink_rests(self) -> None:
         """Returns once no message has come for a while that is long beside what one takes."""

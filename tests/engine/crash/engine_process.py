@@ -31,8 +31,8 @@ from postrider.settings import load_settings
 from tests.engine.crash.fast_clock import FastClock
 
 REPOSITORY = Path(__file__).parents[3]
-SPRUNG = "the trap is sprung"
-"""What the log says then."""
+SPRUNG = "the trap is sprung by mail to "
+"""What the log says then, and whose mail it was."""
 WAKE = signal.SIGUSR1
 """Tells an engine that there is something to do, as a change that is made in its own process would."""
 
@@ -77,12 +77,12 @@ class TrappedTransport:
         async def watched() -> bool:
             allowed = await marker()
             if allowed and matches:
-                self._come_by("marker")
+                self._come_by("marker", envelope)
             return allowed
 
         outcome = await self._inner.send(account, envelope, watched)
         if matches:
-            self._come_by("answer")
+            self._come_by("answer", envelope)
         return outcome
 
     def hang_up(self) -> None:
@@ -93,10 +93,10 @@ class TrappedTransport:
         """See MailTransport.close."""
         await self._inner.close()
 
-    def _come_by(self, place: str) -> None:
+    def _come_by(self, place: str, envelope: Envelope) -> None:
         self._times += place == self._trap.at
         if place == self._trap.at and self._times == self._trap.nth:
-            print(SPRUNG, flush=True)
+            print(f"{SPRUNG}{envelope.recipients[0]}", flush=True)
             os.kill(os.getpid(), self._trap.number)
 
 
@@ -171,6 +171,11 @@ class EngineProcess:
     def has_logged(self, words: str) -> bool:
         """Whether its log says so by now."""
         return words in self.log.read_text()
+
+    def sprung_by(self) -> list[str]:
+        """Whose mail sprang the trap."""
+        lines = self.log.read_text().splitlines()
+        return [line.removeprefix(SPRUNG) for line in lines if line.startswith(SPRUNG)]
 
     async def wait(self) -> int:
         """How it ended: its exit status, or minus the signal that ended it."""

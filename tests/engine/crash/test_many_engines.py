@@ -1,7 +1,6 @@
 """Four engines on one PostgreSQL database, killed again and again: caps and pauses hold to the last message."""
 
 import random
-import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -115,8 +114,7 @@ async def _kill_some(
         await crowd.until_accepted(chance.randint(*between))
         await anyio.sleep(chance.uniform(0, 0.2))
         victim = engines.pop(chance.randrange(len(engines)))
-        victim.send(signal.SIGKILL)
-        await victim.wait()
+        await victim.kill()
         engines.append(crowd.start())
 
 

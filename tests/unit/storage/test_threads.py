@@ -2,10 +2,19 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
+from contextvars import Context
+from pathlib import Path
+from typing import TypeVarTuple
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
-from postrider.storage.threads import ThreadPool
+from postrider.storage.sqlite import SqliteDatabase
+from postrider.storage.threads import Job, ThreadPool, resolve
+
+Ts = TypeVarTuple("Ts")
 
 
 @pytest.fixture
@@ -44,3 +53,44 @@ async def test_closing_finishes_what_was_asked_for_and_refuses_more(pool: Thread
     assert await last == "done"
     with pytest.raises(RuntimeError, match="closed"):
         await pool.run(lambda: None)
+
+
+class LeavesAtTheLastMoment(asyncio.SelectorEventLoop):
+    """A loop that is open whenever it is asked, and closed when it is told something."""
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        self.close()
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
+
+async def test_a_loop_that_closes_meanwhile_keeps_nobody_else_from_their_result() -> None:
+    leaving = LeavesAtTheLastMoment()
+    gone = Job(lambda: None, leaving.create_future(), leaving)
+    here = Job.of(lambda: None)
+    here.result = "here"
+    resolve([gone, here])
+    assert leaving.is_closed()
+    assert await asyncio.wait_for(here.future, 5) == "here"
+
+
+async def test_the_writer_goes_on_when_the_loop_of_its_caller_has_closed(tmp_path: Path) -> None:
+    """As when a process that shares the database runs one loop after another, and one is cut off in the midst."""
+    database = SqliteDatabase(str(tmp_path / "data.sqlite3"))
+    working, free = threading.Event(), threading.Event()
+
+    def hold(session: Session) -> None:
+        working.set()
+        assert free.wait(10)
+
+    async def ask_and_leave() -> None:
+        asking = asyncio.create_task(database.write(hold))
+        await asyncio.sleep(0)
+        await asyncio.get_running_loop().run_in_executor(None, working.wait, 10)
+        asking.cancel()
+
+    await asyncio.to_thread(lambda: asyncio.run(ask_and_leave()))
+    free.set()
+    assert await asyncio.wait_for(database.write(lambda s: s.scalar(text("SELECT 1"))), 5) == 1
+    await database.close()
