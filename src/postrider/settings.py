@@ -3,11 +3,14 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 PREFIX: Final = "POSTRIDER_"
+_TESTS: Final = f"{PREFIX}TEST_"
+"""How the variables of the test suite begin."""
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -84,6 +87,16 @@ def _database_url(text: str | None) -> str | None:
     raise SettingsError(
         f"{PREFIX}DATABASE_URL must start with postgresql:// or sqlite:/// (leave it unset for the built-in file)."
     )
+
+
+def unknown_variables(environment: Mapping[str, str] | None = None) -> dict[str, str | None]:
+    """The POSTRIDER_* variables that mean nothing (a typing error, as a rule), each with the nearest one that does."""
+    env = os.environ if environment is None else environment
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.__dataclass_fields__]
+    strange = sorted(
+        name for name in env if name.upper().startswith(PREFIX) and name not in known and not name.startswith(_TESTS)
+    )
+    return {name: next(iter(get_close_matches(name.upper(), known, n=1)), None) for name in strange}
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -1,7 +1,7 @@
-"""For every operation: how it is called with somebody else's ids. An operation without a row fails the suite.
+"""For every operation: how it is called with somebody else's things. A field without a row of its own fails the suite.
 
-``{kind}`` stands for the id of a thing of that kind: the other workspace's in one call, one that nobody has in the
-other. ``{own.kind}`` is the caller's own. A row with no ids at all must show nothing of the other workspace.
+``{kind}`` stands for a thing of that kind: the other workspace's in one call, one that nobody has in the other.
+``{own.kind}`` is the caller's own. A row with nothing foreign must show nothing of the other workspace.
 """
 
 from typing import Any
@@ -9,16 +9,39 @@ from typing import Any
 Row = dict[str, Any]
 
 STEP = [{"type": "email", "subject": "Hello", "body": "<p>Hi</p>"}]
+FOREIGN_STEP = [{**STEP[0], "id": "{step}"}]
+FLOW = {"status": "archived", "trigger": {"type": "reply"}}
 CSV = "email\nnew@rows.test\n"
+
+NATURAL_KEYS = frozenset({"cursor", "search", "aiTag", "mailboxEmails", "mailboxTags", "mailboxes"})
+"""Fields that name or look for things of the workspace by something else than an id."""
+
+NAME_NOTHING_HERE = {"settings.slackChannelId": "a channel of Slack, which no workspace owns"}
 
 ROWS: dict[str, list[Row]] = {
     "create_campaign": [
         {"name": "Mine", "sequence": STEP, "mailboxIds": ["{mbx}"]},
+        {"name": "Mine", "sequence": STEP, "mailboxes": ["{mbx}"]},
+        {"name": "Mine", "sequence": STEP, "mailboxEmails": ["{address}"]},
+        {"name": "Mine", "sequence": STEP, "mailboxTags": ["{box_tag}"]},
         {"name": "Mine", "sequence": STEP, "settings": {"aiAgentId": "{agent}"}},
+        {"name": "Mine", "sequence": FOREIGN_STEP},
+        {"name": "Mine", "subsequences": [{**FLOW, "id": "{subseq}"}]},
+        {"name": "Mine", "subsequences": [{**FLOW, "sequence": FOREIGN_STEP}]},
     ],
-    "list_campaigns": [{}, {"search": "Test campaign"}],
+    "list_campaigns": [{}, {"search": "{campaign_name}"}, {"cursor": "{cursor.list_campaigns}"}],
     "get_campaign": [{"id": "{camp}"}],
-    "update_campaign": [{"id": "{camp}", "name": "Taken"}, {"id": "{own.camp}", "mailboxIds": ["{mbx}"]}],
+    "update_campaign": [
+        {"id": "{camp}", "name": "Taken"},
+        {"id": "{own.camp}", "mailboxIds": ["{mbx}"]},
+        {"id": "{own.camp}", "mailboxes": ["{mbx}"]},
+        {"id": "{own.camp}", "mailboxEmails": ["{address}"]},
+        {"id": "{own.camp}", "mailboxTags": ["{box_tag}"]},
+        {"id": "{own.camp}", "settings": {"aiAgentId": "{agent}"}},
+        {"id": "{own.camp}", "sequence": FOREIGN_STEP},
+        {"id": "{own.camp}", "subsequences": [{**FLOW, "id": "{subseq}"}]},
+        {"id": "{own.camp}", "subsequences": [{**FLOW, "id": "{own.subseq}", "sequence": FOREIGN_STEP}]},
+    ],
     "start_campaign": [{"id": "{camp}"}],
     "pause_campaign": [{"id": "{camp}"}],
     "resume_campaign": [{"id": "{camp}"}],
@@ -43,45 +66,73 @@ ROWS: dict[str, list[Row]] = {
         {"id": "{camp}", "leads": [{"email": "x@rows.test"}]},
         {"id": "{own.camp}", "leads": [{"leadId": "{lead}"}]},
         {"id": "{own.camp}", "filters": {"leadIds": ["{lead}"]}},
+        {"id": "{own.camp}", "filters": {"tags": ["{lead_tag}"]}},
+        {"id": "{own.camp}", "filters": {"search": "{lead_name}"}},
         {"id": "{own.camp}", "selectAll": True, "excludeIds": ["{lead}"]},
     ],
-    "list_campaign_leads": [{"id": "{camp}"}],
+    "list_campaign_leads": [
+        {"id": "{camp}"},
+        {"id": "{own.camp}", "search": "{lead_name}"},
+        {"id": "{own.camp}", "cursor": "{cursor.list_campaign_leads}"},
+    ],
     "import_campaign_leads_csv": [{"id": "{camp}", "csv": CSV}],
     "import_leads_csv": [],
-    "list_leads": [{}, {"search": "lead0@lead0.test"}],
+    "list_leads": [
+        {},
+        {"search": "{lead_name}"},
+        {"tags": ["{lead_tag}"]},
+        {"cursor": "{cursor.list_leads}"},
+    ],
     "create_lead": [],
     "get_lead": [{"id": "{lead}"}],
     "update_lead": [{"id": "{lead}", "firstName": "Taken"}],
     "create_mailbox": [],
-    "list_mailboxes": [{}],
+    "list_mailboxes": [{}, {"search": "{address}"}, {"cursor": "{cursor.list_mailboxes}"}],
     "get_mailbox": [{"id": "{mbx}"}],
-    "list_conversations": [{}, {"campaignId": "{camp}"}],
-    "get_conversation": [{"id": "{conv}"}],
+    "list_conversations": [
+        {},
+        {"campaignId": "{camp}"},
+        {"aiTag": "{label}"},
+        {"search": "{lead_name}"},
+        {"cursor": "{cursor.list_conversations}"},
+    ],
+    "get_conversation": [{"id": "{conv}"}, {"id": "{own.conv}", "cursor": "{cursor.get_conversation}"}],
     "tag_conversation": [
         {"conversationIds": ["{conv}"], "aiTag": "interested"},
-        {"selectAll": True, "excludeIds": ["{conv}", "{own.conv}"], "aiTag": "interested"},
+        {"conversationId": "{conv}", "aiTag": "interested"},
+        {"conversationId": "{own.conv}", "aiTag": "{label}"},
+        {"selectAll": True, "excludeIds": ["{conv}", "{own.conv}", "{own.other_conv}"], "aiTag": "interested"},
         {"selectAll": True, "filters": {"campaignId": "{camp}"}, "aiTag": "interested"},
+        {"selectAll": True, "filters": {"aiTag": "{label}"}, "aiTag": "interested"},
+        {"selectAll": True, "filters": {"search": "{lead_name}"}, "aiTag": "interested"},
     ],
-    "send_reply": [{"id": "{conv}", "body": "Hello"}],
-    "list_scheduled_replies": [{"id": "{conv}"}],
-    "cancel_scheduled_reply": [{"id": "{conv}", "replyId": "{rep}"}],
+    "send_reply": [{"id": "{conv}", "body": "Hello"}, {"id": "{own.conv}", "body": "Hello", "mailboxId": "{mbx}"}],
+    "list_scheduled_replies": [
+        {"id": "{conv}"},
+        {"id": "{own.conv}", "cursor": "{cursor.list_scheduled_replies}"},
+    ],
+    "cancel_scheduled_reply": [
+        {"id": "{conv}", "replyId": "{own.rep}"},
+        {"id": "{own.conv}", "replyId": "{rep}"},
+    ],
     "list_tags": [{}],
     "create_tag": [],
-    "list_dnc_entries": [{}, {"search": "secret"}],
+    "list_dnc_entries": [{}, {"search": "{listed}"}, {"cursor": "{cursor.list_dnc_entries}"}],
     "add_dnc_entries": [],
     "list_agents": [{}],
     "create_agent": [],
     "generate_reply": [
-        {"id": "{agent}", "conversationId": "{conv}"},
+        {"id": "{agent}", "conversationId": "{own.conv}"},
+        {"id": "{own.agent}", "conversationId": "{conv}"},
     ],
     "get_campaign_analytics": [{"id": "{camp}"}],
     "get_campaign_performance": [{"id": "{camp}"}],
     "get_analytics_overview": [{}],
     "get_daily_analytics": [{}],
-    "get_mailbox_analytics": [{}],
+    "get_mailbox_analytics": [{}, {"cursor": "{cursor.get_mailbox_analytics}"}],
     "get_job": [{"id": "{job}"}],
     "cancel_job": [{"id": "{job}"}],
     "pause_workspace": [],
     "resume_workspace": [],
 }
-"""Empty: the operation takes no id and shows nothing that exists already; it acts in the caller's workspace alone."""
+"""Empty: the operation names nothing and shows nothing that exists already; it acts in the caller's workspace alone."""

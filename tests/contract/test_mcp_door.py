@@ -199,8 +199,8 @@ def test_a_list_is_one_line_a_row_and_says_how_to_get_more() -> None:
     page = {"items": [{"id": "lead_1", "email": "a@b.test", "tags": ["x"]}], "total": 9, "nextCursor": "abc"}
     assert result_text(page).splitlines() == [
         "1 of 9.",
-        "- lead_1 · email: a@b.test · tags: x",
         'More: call again with the same filters and cursor="abc"',
+        "- lead_1 · email: a@b.test · tags: x",
     ]
     assert result_text({"items": [], "total": 0}) == "Nothing found."
 

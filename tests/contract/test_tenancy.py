@@ -7,153 +7,45 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import structlog
 from mcp import MCPError, StdioServerParameters
 from mcp.client import Client
-from sqlalchemy import insert, select
 from typer.testing import CliRunner
 
-from postrider.agents.tables import Agent
 from postrider.catalogue import load_catalogue
 from postrider.dispatch import Call
-from postrider.dnc.queries import add_entries
-from postrider.dnc.rules import DncKey
 from postrider.doors.cli import app as cli
 from postrider.doors.http import http_app
 from postrider.doors.mcp.resources import served_addresses
-from postrider.inbox.tables import Conversation, OutgoingReply
-from postrider.jobs.tables import Job
+from postrider.doors.mcp.schema import input_schema
 from postrider.kernel.errors import PostriderError
-from postrider.kernel.ids import new_id
-from postrider.storage.base import Base
+from postrider.kernel.operation import Effect, Operation
+from postrider.logs import configure_logs
 from tests.conftest import Installation
-from tests.contract.tenancy_rows import ROWS
+from tests.contract.tenancy_houses import PAGED, TwoHouses, two_houses
+from tests.contract.tenancy_rows import NAME_NOTHING_HERE, NATURAL_KEYS, ROWS
 from tests.e2e.mcp_rig import served
-from tests.engine.world import World, make_world
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = list(load_catalogue())
 CALLS = [(operation.name, number) for operation in OPERATIONS for number in range(len(ROWS.get(operation.name, [])))]
-KINDS = ("camp", "lead", "cl", "mbx", "conv", "rep", "agent", "job")
 Say = Callable[[str, dict[str, Any]], Awaitable[str]]
-
-
-@dataclass
-class TwoHouses:
-    """Ann's things, Bob's own, and a way for Bob to call."""
-
-    installation: Installation
-    anns: dict[str, str]
-    bobs: dict[str, str]
-    absent: dict[str, str]
-
-    def filled(self, row: dict[str, Any], ids: dict[str, str]) -> dict[str, Any]:
-        """``row`` with its placeholders replaced."""
-        text = json.dumps(row)
-        for kind in KINDS:
-            text = text.replace("{own." + kind + "}", self.bobs[kind]).replace("{" + kind + "}", ids[kind])
-        found: dict[str, Any] = json.loads(text)
-        return found
-
-    async def anns_rows(self) -> list[str]:
-        """Every row of Ann's workspace, as text."""
-
-        def read(session: Any) -> list[str]:
-            found = []
-            for table in Base.metadata.sorted_tables:
-                column = table.c.get("workspace_id")
-                if column is not None:
-                    query = select(table).where(column == self.installation.ann.workspace_id)
-                    found += sorted(f"{table.name}: {tuple(row)!r}" for row in session.execute(query))
-            return found
-
-        return await self.installation.app.database.read(read)
-
-
-async def _furnish(installation: Installation, world: World) -> dict[str, str]:
-    """Adds a conversation, a reply, an agent and a job to a world; the id of one thing of each kind."""
-    [enrollment] = await world.enrollments()
-    now, workspace_id = installation.clock.now(), world.workspace_id
-    ids = {kind: new_id(kind) for kind in ("conv", "rep", "agent", "job")}
-    common: dict[str, Any] = {"workspace_id": workspace_id, "created_at": now, "updated_at": now}
-
-    def write(session: Any) -> None:
-        session.execute(
-            insert(Conversation),
-            {
-                **common,
-                "id": ids["conv"],
-                "enrollment_id": enrollment.id,
-                "campaign_id": world.campaign_id,
-                "lead_id": enrollment.lead_id,
-                "mailbox_id": world.mailbox_ids[0],
-                "status": "open",
-                "tags": [],
-                "unread_count": 1,
-                "message_count": 1,
-                "preview": f"preview in {workspace_id}",
-                "last_reply_at": now,
-            },
-        )
-        session.execute(
-            insert(OutgoingReply),
-            {
-                **common,
-                "id": ids["rep"],
-                "conversation_id": ids["conv"],
-                "enrollment_id": enrollment.id,
-                "mailbox_id": world.mailbox_ids[0],
-                "body": f"reply in {workspace_id}",
-                "cc": [],
-                "bcc": [],
-                "scheduled_for": now.replace(year=now.year + 1),
-                "is_scheduled": True,
-                "status": "pending",
-                "created_by": "test",
-                "fence": 0,
-            },
-        )
-        agent = {"id": ids["agent"], "name": f"Agent of {workspace_id}", "company_info": {}, "persona": {}, "usage": {}}
-        session.execute(insert(Agent), {**common, **agent, "is_default": True, "is_active": True})
-        job = {
-            "id": ids["job"],
-            "kind": "import_leads",
-            "state": "waiting",
-            "arguments": {},
-            "cursor": {},
-            "result": {},
-        }
-        more = {"done": 0, "created_by": "test", "fence": 0}
-        session.execute(insert(Job), {**common, **job, **more})
-        keys = [DncKey("email", f"secret@{workspace_id[-6:]}.test")]
-        add_entries(
-            session, installation.app.vault, workspace_id, keys, reason=f"in {workspace_id}", source="manual", now=now
-        )
-
-    await installation.app.database.write(write)
-    ids |= {"camp": world.campaign_id, "lead": enrollment.lead_id, "cl": enrollment.id, "mbx": world.mailbox_ids[0]}
-    return ids
 
 
 @pytest.fixture
 async def houses(installation: Installation) -> TwoHouses:
-    anns = await _furnish(installation, await make_world(installation, port=1, leads=1))
-    swapped = Installation(installation.app, installation.clock, installation.bob, installation.ann)
-    bobs = await _furnish(swapped, await make_world(swapped, port=1, emails=["own@own.test"]))
-    return TwoHouses(installation, anns, bobs, {kind: new_id(kind) for kind in KINDS})
+    return await two_houses(installation)
 
 
-def _same(text: str, ids: dict[str, str]) -> str:
-    """``text`` without the ids it was asked with, and without what differs from call to call."""
-    for kind, value in ids.items():
+def _same(text: str, things: dict[str, str]) -> str:
+    """``text`` without what it was asked with, and without what differs from call to call."""
+    for kind, value in things.items():
         text = text.replace(value, "{" + kind + "}")
-    text = re.sub(r"\b(?:camp|job|step|lead|cl)_[0-9a-z]{26}\b", "(new id)", text)
+    text = re.sub(r"\b(?:camp|job|step|subseq|lead|cl)_[0-9a-z]{26}\b", "(new id)", text)
     return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)", "(instant)", text)
 
 
@@ -244,8 +136,8 @@ def say_cli(houses: TwoHouses, monkeypatch: pytest.MonkeyPatch) -> Iterator[Say]
         return f"{done.exit_code} {done.stdout} {done.stderr}"
 
     yield say
+    configure_logs("WARNING", as_json=False)
     root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def _environment(installation: Installation) -> dict[str, str]:
@@ -259,6 +151,54 @@ def test_every_operation_has_a_row() -> None:
     assert sorted(ROWS) == sorted(operation.name for operation in OPERATIONS)
 
 
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_every_field_that_names_a_thing_has_a_row_in_which_it_alone_is_foreign(operation: Operation) -> None:
+    alone = {paths[0] for row in ROWS[operation.name] if len(paths := foreign_fields(row)) == 1}
+    wanted = set(naming_fields(operation)) - NAME_NOTHING_HERE.keys()
+    assert alone == wanted, f"without a row: {wanted - alone}; not in the schema: {alone - wanted}"
+
+
+def test_what_names_nothing_here_is_still_there() -> None:
+    fields = {field for operation in OPERATIONS for field in _texts(input_schema(operation.input))}
+    assert NAME_NOTHING_HERE.keys() <= fields
+
+
+def test_the_table_of_cursors_is_complete() -> None:
+    with_cursor = {operation.name for operation in OPERATIONS if "cursor" in operation.input.model_fields}
+    assert with_cursor == PAGED.keys()
+
+
+def naming_fields(operation: Operation) -> Iterator[str]:
+    """The paths of all fields by which a thing of the workspace is named or looked for."""
+    for path in _texts(input_schema(operation.input)):
+        name = path.rpartition(".")[2].removesuffix("[]")
+        looks_for_tags = name == "tags" and (operation.effect is Effect.READ or path.startswith("filters."))
+        if re.search(r"(?:^i|I)ds?$", name) or name in NATURAL_KEYS or looks_for_tags:
+            yield path
+
+
+def _texts(schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    """The paths of all texts of an input: ``leads[].leadId``."""
+    for choice in (schema, *schema.get("anyOf", ())):
+        if choice.get("type") == "string":
+            yield path
+        if choice.get("type") == "array":
+            yield from _texts(choice["items"], f"{path}[]")
+        for name, part in choice.get("properties", {}).items():
+            yield from _texts(part, f"{path}.{name}" if path else name)
+
+
+def foreign_fields(value: Any, path: str = "") -> list[str]:
+    """The paths of a row's fields that hold something of the other workspace's."""
+    if isinstance(value, dict):
+        inner = ((f"{path}.{name}" if path else name, part) for name, part in value.items())
+    elif isinstance(value, list):
+        inner = ((f"{path}[]", part) for part in value)
+    else:
+        return [path] if re.search(r"\{(?!own\.)[a-z_.]+\}", str(value)) else []
+    return [found for place, part in inner for found in foreign_fields(part, place)]
+
+
 async def _compare(houses: TwoHouses, say: Say) -> None:
     before = await houses.anns_rows()
     secrets = [*houses.anns.values(), houses.installation.ann.workspace_id]
@@ -269,7 +209,7 @@ async def _compare(houses: TwoHouses, say: Say) -> None:
         assert _same(foreign, houses.anns) == _same(absent, houses.absent), f"{name} row {number}"
         asked = json.dumps(row)
         shown = [secret for secret in secrets if secret in foreign]
-        assert not shown or any("{" + kind + "}" in asked for kind in KINDS), f"{name} row {number} shows {shown}"
+        assert not shown or any("{" + kind + "}" in asked for kind in houses.anns), f"{name} row {number} shows {shown}"
     assert await houses.anns_rows() == before
 
 
@@ -295,8 +235,7 @@ async def test_at_the_command_line_foreign_ids_are_as_good_as_absent(houses: Two
 
 def _kind_of(operation: str) -> str:
     """Of what the id is that the operation takes."""
-    [row] = ROWS[operation]
-    return str(row["id"]).strip("{}")
+    return str(ROWS[operation][0]["id"]).strip("{}")
 
 
 async def test_as_mcp_resources_foreign_ids_are_as_good_as_absent(houses: TwoHouses) -> None:

@@ -176,19 +176,82 @@ def late(evidence: Evidence, kind: str, lead_id: str) -> Evidence:
     return replace(moved, events=[*moved.events, Happening(kind, lead_id, START)])
 
 
+def bounced(evidence: Evidence, number: int = 9) -> Evidence:
+    """That lead's first email was refused at its turn, so its three slots were free."""
+    lead_id = f"lead_{number}"
+    turn = next(one.at for one in evidence.foretold if one.lead_id == lead_id)
+    leads = [
+        replace(one, status="bounced", reason="no user") if one.lead_id == lead_id else one for one in evidence.leads
+    ]
+    ledger = [line for line in evidence.ledger if line.lead_id != lead_id]
+    return replace(evidence, leads=leads, ledger=ledger, events=[*evidence.events, Happening("bounced", lead_id, turn)])
+
+
+def elsewhere(
+    evidence: Evidence, chosen: Callable[[LedgerLine], bool], days: int = 0, mailbox_id: str | None = None
+) -> Evidence:
+    """Those emails leave on another day or from another mailbox; the others as planned."""
+    ledger = [
+        replace(line, at=line.at + timedelta(days=days), mailbox_id=mailbox_id or line.mailbox_id)
+        if line.at is not None and chosen(line)
+        else line
+        for line in evidence.ledger
+    ]
+    return replace(evidence, ledger=ledger)
+
+
+def first_emails(*numbers: int) -> Callable[[LedgerLine], bool]:
+    """The first emails of these leads. Of 45 a day, 45 is the first of Tuesday, and 46 comes from another mailbox."""
+    return lambda line: line.step == 1 and line.lead_id in {f"lead_{number}" for number in numbers}
+
+
+def without(evidence: Evidence, chosen: Callable[[LedgerLine], bool], waits: timedelta | None) -> Evidence:
+    """Those emails never left; their leads wait for a turn that comes after the end, or are done."""
+    silent = {line.lead_id for line in evidence.ledger if chosen(line)}
+    status, next_at = ("completed", None) if waits is None else ("active", evidence.now + waits)
+    leads = [replace(one, status=status, next_at=next_at) if one.lead_id in silent else one for one in evidence.leads]
+    return replace(evidence, leads=leads, ledger=[line for line in evidence.ledger if not chosen(line)])
+
+
+def last_of(number: int) -> Callable[[LedgerLine], bool]:
+    """The last email of one lead; the last of all goes to lead 119 on the second Wednesday."""
+    return lambda line: line.step == EMAIL_STEPS and line.lead_id == f"lead_{number}"
+
+
 @pytest.mark.parametrize(
-    ("kind", "lead_id", "cause"),
-    [
-        ("deferred", "lead_0", "retry"),
-        ("auto_replied", "lead_0", "out of office"),
-        ("bounced", "lead_9", "late slot"),
-        ("opened", "lead_9", None),
-    ],
+    ("kind", "cause"), [("deferred", "retry"), ("auto_replied", "out of office"), ("opened", None)]
 )
-def test_a_late_email_names_what_is_on_record(kind: str, lead_id: str, cause: str | None) -> None:
-    [one] = deviations(late(sound_evidence(), kind, lead_id))
+def test_a_late_email_names_what_is_on_record_about_its_lead(kind: str, cause: str | None) -> None:
+    [one] = deviations(late(sound_evidence(), kind, "lead_0"))
     assert (one.lead_id, one.step, one.cause) == ("lead_0", 1, cause)
     assert one.planned is not None and one.sent is not None and one.planned[0] < one.sent[0]
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        lambda e: elsewhere(e, first_emails(45), days=-1),
+        lambda e: elsewhere(e, first_emails(44), days=1),
+        lambda e: elsewhere(e, lambda line: line.lead_id == "lead_46", mailbox_id=str(MAILBOXES[0]["email"])),
+        lambda e: without(e, last_of(119), waits=timedelta(hours=2)),
+    ],
+)
+def test_a_slot_that_a_bounce_left_free_moves_one_email(moved: Callable[[Evidence], Evidence]) -> None:
+    evidence = moved(bounced(sound_evidence()))
+    assert run_checks(evidence)[10].problems == ()
+    assert Counter(one.cause for one in deviations(evidence))["bounced"] == 3
+    assert "slot moved" in {one.cause for one in deviations(evidence)}
+
+
+@pytest.mark.parametrize(("late_by", "cause"), [(timedelta(minutes=2), "bounced"), (timedelta(days=7), None)])
+def test_an_email_that_was_refused_at_its_turn_names_the_bounce(late_by: timedelta, cause: str | None) -> None:
+    """Its turn may have come a little after the planned instant, as others' slots moved."""
+    evidence = bounced(sound_evidence())
+    first = next(one for one in evidence.foretold if one.lead_id == "lead_9")
+    tried = LedgerLine("lead_9", 1, "rejected", "<lead_9-1@acme.test>", first.mailbox_id, first.at + late_by)
+    events = [*evidence.events[:-1], Happening("bounced", "lead_9", first.at + late_by)]
+    found = deviations(replace(evidence, ledger=[*evidence.ledger, tried], events=events))
+    assert next(one.cause for one in found if one.step == 1) == cause
 
 
 def test_an_email_that_a_reply_made_needless_names_the_reply() -> None:
@@ -254,6 +317,71 @@ WRONG: dict[str, tuple[int, Callable[[Evidence], Evidence]]] = {
     "a planned email was never sent": (10, lambda e: replace(e, ledger=e.ledger[1:])),
     "another planned email was never sent": (10, lambda e: replace(e, ledger=[*e.ledger[:5], *e.ledger[6:]])),
     "an email that nobody planned": (10, lambda e: replace(e, foretold=e.foretold[1:])),
+    "another lead's bounce on record, with all its emails sent": (10, lambda e: late(e, "bounced", "lead_9")),
+    "one bounce, and all others a week late": (10, lambda e: elsewhere(bounced(e), lambda _: True, days=7)),
+    "one bounce, and all others from a foreign mailbox": (
+        10,
+        lambda e: elsewhere(bounced(e), lambda _: True, mailbox_id="other@acme-outreach.test"),
+    ),
+    "one bounce, and one other from a foreign mailbox": (
+        10,
+        lambda e: elsewhere(bounced(e), first_emails(45), mailbox_id="other@acme-outreach.test"),
+    ),
+    "one bounce, and a whole day from one mailbox": (
+        10,
+        lambda e: elsewhere(bounced(e), lambda line: int(line.lead_id[5:]) < 45, mailbox_id=str(MAILBOXES[0]["email"])),
+    ),
+    "one bounce, and a follow-up from another mailbox than the first email": (
+        10,
+        lambda e: elsewhere(
+            bounced(e),
+            lambda line: (line.lead_id, line.step) == ("lead_46", 2),
+            mailbox_id=str(MAILBOXES[0]["email"]),
+        ),
+    ),
+    "one bounce, and two others a day early": (10, lambda e: elsewhere(bounced(e), first_emails(45, 46), days=-1)),
+    "one bounce, and two others a day late": (10, lambda e: elsewhere(bounced(e), first_emails(43, 44), days=1)),
+    "one bounce, and one other early before it": (10, lambda e: elsewhere(bounced(e, 50), first_emails(45), days=-1)),
+    "one bounce, and one other four working days late": (
+        10,
+        lambda e: elsewhere(bounced(e), first_emails(44), days=4),
+    ),
+    "a retry a week late": (
+        10,
+        lambda e: replace(
+            elsewhere(e, first_emails(0), days=7), events=[*e.events, Happening("deferred", "lead_0", START)]
+        ),
+    ),
+    "a deferral, and the email too early": (
+        10,
+        lambda e: replace(
+            elsewhere(e, first_emails(45), days=-1), events=[*e.events, Happening("deferred", "lead_45", START)]
+        ),
+    ),
+    "one bounce, and half of the follow-ups never sent": (
+        10,
+        lambda e: without(
+            bounced(e), lambda line: line.step > 1 and int(line.lead_id[5:]) % 2 == 0, waits=timedelta(hours=2)
+        ),
+    ),
+    "one bounce, and a follow-up put off for a month": (
+        10,
+        lambda e: without(bounced(e), last_of(119), waits=timedelta(days=30)),
+    ),
+    "one bounce, and a follow-up never sent to a lead that is done": (
+        10,
+        lambda e: without(bounced(e), last_of(119), waits=None),
+    ),
+    "one bounce, and another lead never written to": (
+        10,
+        lambda e: without(bounced(e), lambda line: line.lead_id == "lead_10", waits=timedelta(hours=2)),
+    ),
+    "a deferral, and its email never sent though the lead is done": (
+        10,
+        lambda e: replace(
+            without(e, last_of(1), waits=None), events=[*e.events, Happening("deferred", "lead_1", START)]
+        ),
+    ),
 }
 
 

@@ -24,11 +24,14 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
+from postrider.campaigns.launch import NO_LEGAL_LINES
 from tests.mailstack.stack import MailStack
 
 LEADS = 200
 REPLIES = range(1, 11)
 AWAY, BOUNCES, UNSUBSCRIBES = 20, 30, 40
+FETCHES = 100
+"""How often programs look at an unsubscribe link before its reader does."""
 HOUR, DAY = 3_600, 86_400
 SEQUENCE = [
     {
@@ -227,13 +230,14 @@ async def test_the_main_job_with_every_count_exact(
     campaign_id = await _set_up(server, stack)
     async with server.agent("2026-07-28") as agent:
         plan = await agent("plan_campaign", id=campaign_id)
-        assert (plan["plannedSends"], plan["warnings"]) == (2 * LEADS, [])
+        assert (plan["plannedSends"], plan["warnings"]) == (2 * LEADS, [NO_LEGAL_LINES])
         started = await agent("start_campaign", id=campaign_id)
         assert started["status"] == "active"
         await server.pass_time(10 * HOUR)
         first = {number: _received(stack, number) for number in range(LEADS)}
         assert [number for number, mails in first.items() if len(mails) != 1] == [0]
-        await _outside_events(server, stack, first)
+        await _unsubscribe(agent, stack, campaign_id, first[UNSUBSCRIBES][0])
+        _outside_events(stack, first)
         await server.pass_time(HOUR)
         await _look_at_the_inbox(agent, stack, first)
         await server.pass_time(4 * DAY)
@@ -241,8 +245,8 @@ async def test_the_main_job_with_every_count_exact(
     await _check_stdio(environment)
 
 
-async def _outside_events(server: Server, stack: MailStack, first: dict[int, list[Message]]) -> None:
-    """What happens between the steps: replies, an absence, a bounce, and one click on the unsubscribe button."""
+def _outside_events(stack: MailStack, first: dict[int, list[Message]]) -> None:
+    """What arrives between the steps: replies, an absence and a bounce."""
     for number in REPLIES:
         [mail] = first[number]
         stack.deliver(_sender(mail), _reply(number, mail, "Yes, I am interested. Can we talk on Friday?"))
@@ -251,16 +255,37 @@ async def _outside_events(server: Server, stack: MailStack, first: dict[int, lis
     stack.deliver(_sender(mail), _reply(AWAY, mail, "I am away from my desk.", auto))
     [mail] = first[BOUNCES]
     stack.deliver(_sender(mail), _bounce(BOUNCES, mail), sender="")
-    [mail] = first[UNSUBSCRIBES]
+
+
+async def _unsubscribe(agent: Agent, stack: MailStack, campaign_id: str, mail: Message) -> None:
+    """However often a link is fetched, nobody is unsubscribed by it; one click does it, at once and only once."""
     assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    url = re.search(r"<(https://[^>]+)>", str(mail["List-Unsubscribe"]).replace("\n", "").replace(" ", ""))
-    assert url is not None
+    found = re.search(r"<(https://[^>]+)>", str(mail["List-Unsubscribe"]).replace("\n", "").replace(" ", ""))
+    assert found is not None
+    url = found.group(1)
     async with httpx.AsyncClient(verify=stack.ssl_context()) as client:
-        for _ in range(3):
-            assert (await client.get(url.group(1))).status_code == 200
-        answer = await client.post(url.group(1), data={"List-Unsubscribe": "One-Click"})
-        assert answer.status_code == 200
-        assert (await client.post(url.group(1), data={"List-Unsubscribe": "One-Click"})).status_code == 200
+        for _ in range(FETCHES):
+            assert (await client.get(url)).status_code == 200
+            assert (await client.head(url)).status_code == 200
+        assert await _suppressed(agent, campaign_id) == ({_lead(0)}, set())
+        assert (await client.post(url, data={"List-Unsubscribe": "No"})).status_code == 400
+        assert (await client.post(url)).status_code == 400
+        assert await _suppressed(agent, campaign_id) == ({_lead(0)}, set())
+        one_click = {"Content-Type": "application/x-www-form-urlencoded"}
+        for _ in range(2):
+            answer = await client.post(url, content=b"List-Unsubscribe=One-Click", headers=one_click)
+            assert (answer.status_code, answer.history, dict(answer.cookies)) == (200, [], {})
+            # No time has passed: it holds before anything else can be sent.
+            assert await _suppressed(agent, campaign_id) == ({_lead(0), _lead(UNSUBSCRIBES)}, {_lead(UNSUBSCRIBES)})
+
+
+async def _suppressed(agent: Agent, campaign_id: str) -> tuple[set[str], set[str]]:
+    """Who is on the do-not-contact list, and which leads are unsubscribed; every other one is active or failed."""
+    listed = (await agent("list_dnc_entries"))["items"]
+    stopped = (await agent("list_campaign_leads", id=campaign_id, status="unsubscribed"))["items"]
+    active = await agent("list_campaign_leads", id=campaign_id, status="active")
+    assert active["total"] == LEADS - 1 - len(stopped)
+    return {item["email"] for item in listed}, {item["lead"]["email"] for item in stopped}
 
 
 async def _look_at_the_inbox(agent: Agent, stack: MailStack, first: dict[int, list[Message]]) -> None:

@@ -83,7 +83,7 @@ async def test_every_real_change_raises_the_revision_and_a_repetition_does_not(i
     ]
     for revision, change in enumerate(changes, start=2):
         edited = await installation.call("update_campaign", id=made["id"], **change)
-        assert (edited["revision"], edited["updatedAt"]) == (revision, "2026-03-02T09:00:00Z")
+        assert (edited["revision"], edited["updatedAt"]) == (revision, "2026-03-02T09:00:00.000Z")
     again = {name: value for change in changes[:-1] for name, value in change.items()}
     again["subsequences"] = [
         {key: edited["subsequences"][0][key] for key in ("id", "name", "status", "trigger", "sequence")}

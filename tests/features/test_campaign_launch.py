@@ -51,7 +51,8 @@ async def test_a_start_makes_the_campaign_and_its_pending_leads_active(installat
     answer = await installation.call("start_campaign", id=made["id"])
     assert (answer["id"], answer["status"]) == (made["id"], "active")
     campaign = await installation.call("get_campaign", id=made["id"])
-    assert (campaign["status"], campaign["startedAt"], campaign["revision"]) == ("active", "2026-03-02T08:00:00Z", 1)
+    assert (campaign["status"], campaign["revision"]) == ("active", 1)
+    assert campaign["startedAt"] == "2026-03-02T08:00:00.000Z"
     assert campaign["leads"] == {"total": 4, "active": 3}
     places = [await enrollment_of(installation, lead) for lead in (dated, dateless, stopped)]
     assert [(row.status, row.due_at) for row in places] == [("active", later), ("active", START), ("stopped", None)]
@@ -240,7 +241,7 @@ async def test_resuming_takes_in_leads_added_meanwhile(installation: Installatio
     row = await enrollment_of(installation, lead)
     assert (row.status, row.due_at) == ("active", installation.clock.now())
     campaign = await installation.call("get_campaign", id=made["id"])
-    assert campaign["startedAt"] == "2026-03-02T08:00:00Z"
+    assert campaign["startedAt"] == "2026-03-02T08:00:00.000Z"
 
 
 async def test_resuming_asks_for_the_same_as_starting(installation: Installation) -> None:

@@ -40,9 +40,12 @@ async def test_entries_add_known_and_new_leads_and_report_the_rest(installation:
         "Either leadId or email is required",
         "Either leadId or email is required",
         "There is no such lead",
+        "leadId is the id of a campaign; a lead id is needed.",
         "city is longer than 320 characters.",
-        "There is no such lead",
     ]
+    assert [error["index"] for error in answer["errors"]] == [3, 4, 5, 6, 7]
+    assert answer["errors"][1]["entry"] == {"firstName": "Nobody"}
+    assert answer["errors"][4]["entry"] == {"email": "long@acme.test", "city": "x" * 200}
     assert answer["errors"][0] == {
         "index": 3,
         "entry": {"email": "invalid@"},
@@ -268,23 +271,26 @@ async def test_a_campaigns_leads_are_listed_with_progress_and_history(installati
         installation,
         update(Enrollment).where(Enrollment.id == enrollment.id).values(next_step=1, last_step=0, due_at=due),
     )
-    await installation.app.database.write(lambda s: s.add(sent_attempt(enrollment)))
+    step_id = (await installation.call("get_campaign", id=campaign_id))["sequence"][0]["id"]
+    await installation.app.database.write(lambda s: s.add(sent_attempt(enrollment, step_id)))
     (item,) = (await installation.call("list_campaign_leads", id=campaign_id))["items"]
     assert item["lead"]["firstName"] == "Ann"
-    assert (item["nextStep"], item["totalSteps"], item["nextSendAt"]) == (1, 2, "2026-03-05T08:00:00Z")
+    assert (item["nextStep"], item["totalSteps"], item["nextSendAt"]) == (2, 2, "2026-03-05T08:00:00.000Z")
     assert item["emailHistory"] == [
         {
-            "step": 0,
+            "stepId": step_id,
+            "step": 1,
+            "sequenceStep": 0,
             "variant": "A",
             "state": "sent",
-            "sentAt": "2026-03-02T08:00:00Z",
+            "sentAt": "2026-03-02T08:00:00.000Z",
             "openedAt": None,
             "clickedAt": None,
         }
     ]
 
 
-def sent_attempt(enrollment: Enrollment) -> Attempt:
+def sent_attempt(enrollment: Enrollment, step_id: str) -> Attempt:
     return Attempt(
         workspace_id=enrollment.workspace_id,
         id=f"att_{'0' * 26}",
@@ -296,6 +302,7 @@ def sent_attempt(enrollment: Enrollment) -> Attempt:
         campaign_id=enrollment.campaign_id,
         enrollment_id=enrollment.id,
         lead_id=enrollment.lead_id,
+        step_id=step_id,
         step_index=0,
         variant="A",
         message_id="<a@acme.test>",

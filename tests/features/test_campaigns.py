@@ -88,7 +88,7 @@ async def test_the_body_of_the_contract_makes_a_draft_with_every_setting_twice(i
         "unsubscribed": 0,
     }
     assert made["leads"] == {"total": 0, "active": 0}
-    assert made["createdAt"] == made["updatedAt"] == "2026-03-02T08:00:00Z"
+    assert made["createdAt"] == made["updatedAt"] == "2026-03-02T08:00:00.000Z"
     assert made["settings"]["skipDNC"] is False
     assert made["settings"]["cc"] == ["Sales-Log@yourcompany.com"]
     assert made["settings"]["variantOptimization"]["minimumSendsPerVariant"] == 50
@@ -124,11 +124,22 @@ async def test_warnings_name_what_start_will_refuse(installation: Installation) 
     )
 
 
-async def test_texts_are_stored_as_they_were_written(installation: Installation) -> None:
-    body = "Hi {{firstName|there}},\n\n<script>alert(1)</script>{a|b}"
-    made = await installation.call("create_campaign", name="x", sequence=[{"type": "email", "body": body}])
-    assert made["sequence"][0]["body"] == body
-    assert (await campaign_row(installation, made["id"])).sequence[0]["body"] == body
+async def test_texts_are_stored_and_shown_as_the_html_that_is_sent(installation: Installation) -> None:
+    plain = {"type": "email", "body": "Hi {{firstName|there}},\n\n{a|b}"}
+    hostile = {"type": "email", "variants": [{"label": "A", "body": "<p onclick=x>{{x}}<script>y</script></p>"}]}
+    trigger = {"type": "ai_tag", "value": "Interested"}
+    made = await installation.call(
+        "create_campaign",
+        name="x",
+        sequence=[plain, hostile],
+        subsequences=[{"trigger": trigger, "sequence": [plain]}],
+    )
+    bodies = ["<p>Hi {{firstName|there}},</p><p>{a|b}</p>", "<p>{{x}}</p>"]
+    assert [step["variants"][0]["body"] for step in made["sequence"]] == bodies
+    assert made["subsequences"][0]["sequence"][0]["body"] == bodies[0]
+    assert [step["body"] for step in (await campaign_row(installation, made["id"])).sequence] == bodies
+    again = await installation.call("update_campaign", id=made["id"], sequence=made["sequence"])
+    assert again["sequence"] == made["sequence"]
 
 
 async def test_a_webhook_secret_is_sealed_at_rest_and_never_shown(installation: Installation) -> None:

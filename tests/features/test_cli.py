@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
@@ -20,6 +19,7 @@ from postrider.access.queries import authenticate_key
 from postrider.catalogue import load_catalogue
 from postrider.doors.cli import app
 from postrider.kernel.vault import Vault, load_or_create_key
+from postrider.logs import configure_logs
 from postrider.storage.schema import HEAD
 from postrider.storage.tables import Meta
 
@@ -41,8 +41,8 @@ def run(data: Path) -> Iterator[Run]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield lambda *arguments, **options: CliRunner().invoke(app, arguments, **options)
+    configure_logs("WARNING", as_json=False)
     root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def words(text: str) -> str:

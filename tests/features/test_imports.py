@@ -49,6 +49,7 @@ async def test_an_import_creates_leads_and_counts_every_row(installation: Instal
         },
         "encoding": "utf-8",
         "delimiter": ";",
+        "cleanedNames": {"count": 0, "examples": []},
     }
     leads = {lead["email"]: lead for lead in (await installation.call("list_leads", tags=["fair"]))["items"]}
     assert sorted(lead["id"] for lead in leads.values()) == sorted(result["importedLeadIds"])

@@ -104,7 +104,7 @@ async def test_a_job_shows_how_far_it_has_come(installation: Installation) -> No
     assert half["result"]["imported"] == await lead_count(installation) == BATCH_ROWS
     await lose_lease(installation, "a")
     done = await run_job(installation, job_id)
-    assert (done["state"], done["percent"], done["finishedAt"]) == ("finished", 100, "2026-03-02T08:00:00Z")
+    assert (done["state"], done["percent"], done["finishedAt"]) == ("finished", 100, "2026-03-02T08:00:00.000Z")
 
 
 async def test_cancelling_keeps_and_reports_the_finished_batches(installation: Installation) -> None:

@@ -20,7 +20,7 @@ async def test_a_created_lead_is_shown_with_every_field(installation: Installati
     assert created["customFields"] == {"Industry": "SaaS", "Seats": "5"}
     assert created["tags"] == ["Hot"]
     assert created["emailVerificationStatus"] == "unverified"
-    assert created["createdAt"] == "2026-03-02T08:00:00Z"
+    assert created["createdAt"] == "2026-03-02T08:00:00.000Z"
     assert await installation.call("get_lead", id=created["id"]) == created
 
 

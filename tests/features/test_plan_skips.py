@@ -136,7 +136,7 @@ async def test_a_new_lead_waits_for_the_mailbox_that_is_free_first(installation:
     await change(world, Mailbox, world.mailbox_ids[0], cool_until=later)
     await change(world, Mailbox, world.mailbox_ids[1], free_at=sooner)
     found = await installation.call("explain_lead", id=world.campaign_id, leadId=world.lead_ids[0])
-    assert found["nextPossibleAt"] == sooner.isoformat().replace("+00:00", "Z")
+    assert found["nextPossibleAt"] == sooner.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     assert [check["name"] for check in found["checks"] if not check["ok"]] == ["mailbox"]
 
 
@@ -145,7 +145,7 @@ async def test_a_mailbox_that_cools_down_is_a_reason_with_an_end(installation: I
     until = installation.clock.now() + timedelta(hours=5)
     await change(world, Mailbox, world.mailbox_ids[0], cool_until=until)
     found = await installation.call("explain_lead", id=world.campaign_id, leadId=world.lead_ids[0])
-    assert found["nextPossibleAt"] == until.isoformat().replace("+00:00", "Z")
+    assert found["nextPossibleAt"] == until.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 async def test_a_lead_that_must_not_be_written_to_has_no_next_instant_in_its_verdict(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from postrider.campaigns.launch import NO_LEGAL_LINES, NO_PUBLIC_ADDRESS, WORKSPACE_PAUSED
 from postrider.campaigns.states import QUEUE_HELD
 from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.mailboxes.tables import Mailbox
@@ -115,3 +116,17 @@ async def test_resuming_a_workspace_wakes_campaigns_and_replies(installation: In
         event.clear()
     await installation.call("resume_workspace")
     assert {name for name, event in events.items() if event.is_set()} == {"sender", "replies"}
+
+
+@pytest.mark.parametrize("status", ["draft", "active"])
+async def test_a_plan_warns_of_all_that_starting_warns_of(installation: Installation, status: str) -> None:
+    world = await make_world(installation, port=1, leads=2)
+    change = update(Campaign).where(Campaign.id == world.campaign_id).values(status=status)
+    await installation.app.database.write(lambda session: session.execute(change))
+    await installation.call("pause_workspace")
+    plan = await installation.call("plan_campaign", id=world.campaign_id)
+    assert plan["plannedSends"] == 2
+    assert plan["warnings"][:3] == [WORKSPACE_PAUSED, NO_PUBLIC_ADDRESS, NO_LEGAL_LINES]
+    assert plan["warnings"] == (await installation.call("get_campaign", id=world.campaign_id))["warnings"]
+    await installation.call("resume_workspace")
+    assert WORKSPACE_PAUSED not in (await installation.call("plan_campaign", id=world.campaign_id))["warnings"]

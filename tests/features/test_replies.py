@@ -47,6 +47,7 @@ async def test_a_reply_is_queued_as_html_with_clean_copies(installation: Install
         ({"body": "x", "bcc": ["ok@acme.test", "a@b.test, c@d.test"]}, r"bcc\[1\]"),
         ({"body": "x", "cc": [f"a{n}@b.test" for n in range(6)]}, "cc"),
         ({"body": "x", "to": "other@b.test"}, "to is not a field"),
+        ({"body": "x", "attachments": [{"id": "file_1"}]}, "cannot carry files yet"),
     ],
 )
 async def test_what_a_reply_must_not_be(installation: Installation, arguments: dict[str, Any], words: str) -> None:

@@ -22,8 +22,8 @@ def log() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     configure_logs("INFO", as_json=True, stream=stream)
     yield stream
+    configure_logs("WARNING", as_json=False)
     root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def last(stream: io.StringIO) -> Any:

@@ -140,7 +140,7 @@ def create_agent(ctx: Context, request: CreateAgent) -> AgentOut:
         raise Conflict(
             f"There are {len(agents)} agents already; {MAX_ACTIVE} is the most.",
             code="AGENT_LIMIT",
-            hint="Use one of them (list_agents), or delete one first.",
+            hint="Use one of them (list_agents): they cannot be changed or deleted yet.",
         )
     is_default = request.is_default or not agents
     if is_default:
@@ -245,7 +245,7 @@ class ReplyBrief(Output):
     company: CompanyOut
     constraints: list[str]
     allowed_links: list[str]
-    suggested_subject: str
+    suggested_subject: UntrustedText
     context: str | None
     lead: BriefLead
     thread: list[BriefMessage]

@@ -19,6 +19,7 @@ from postrider.inbox.thread import ThreadMessage, last_message, load_thread
 from postrider.kernel.context import Context
 from postrider.kernel.errors import Conflict, NotFound
 from postrider.kernel.ids import check_id
+from postrider.kernel.zones import rfc3339_milliseconds
 from postrider.leads.tables import Lead
 from postrider.mailboxes.tables import Mailbox
 from postrider.storage.base import JsonObject, JsonValue
@@ -108,7 +109,7 @@ def _said(message: ThreadMessage) -> Said | None:
     if message.type not in _EXCHANGED or message.state in _NOT_SAID:
         return None
     by = "lead" if message.direction == "inbound" else "us"
-    return Said(by, message.at.isoformat(timespec="minutes"), visible_text(message.new_text).strip())
+    return Said(by, rfc3339_milliseconds(message.at), visible_text(message.new_text).strip())
 
 
 def _facts(lead: Lead) -> dict[str, str]:

@@ -19,17 +19,20 @@ MAX_SOURCE_CHARACTERS: Final = 200_000
 MAX_LINKS: Final = 100
 REMOVED: Final = "[link removed]"
 
+# Not \b: an underscore is no part of a link's beginning or end, as in _emphasis_.
+_START: Final = r"(?<![^\W_])"
+_END: Final = r"(?![^\W_])"
 _DOT: Final = r"[.\u2024\u3002\ufe52\uff0e\uff61]"
 _LABEL: Final = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
-_SCHEME_URL: Final = r"\b[a-z][a-z0-9+.-]{1,20}:/{1,3}[^\s<>\"'`]+"
+_SCHEME_URL: Final = _START + r"[a-z][a-z0-9+.-]{1,20}:/{1,3}[^\s<>\"'`]+"
 _BARE_SCHEME: Final = (
-    r"\b(?:javascript|data|vbscript|mailto|file|sms|tel|callto|skype|tg|whatsapp|blob|about|view-source):[^\s<>\"'`]+"
+    _START
+    + r"(?:javascript|data|vbscript|mailto|file|sms|tel|callto|skype|tg|whatsapp|blob|about|view-source):[^\s<>\"'`]+"
 )
 _NETWORK_PATH: Final = r"(?:\\\\|//)[^\s/\\<>\"'`][^\s<>\"'`]*"
-_IP: Final = r"\b\d{1,3}(?:\.\d{1,3}){3}\b(?:[:/][^\s<>\"'`]*)?"
-_HOST: Final = (
-    rf"(?:[\w.+%-]{{1,64}}@)?\b{_LABEL}(?:{_DOT}{_LABEL}){{0,8}}{_DOT}(?:xn--[\w-]{{1,59}}|[^\W\d_]{{2,24}})\b"
-)
+_IP: Final = rf"{_START}\d{{1,3}}(?:\.\d{{1,3}}){{3}}{_END}(?:[:/][^\s<>\"'`]*)?"
+_TOP: Final = rf"(?:xn--[\w-]{{1,59}}|[^\W\d_]{{2,24}}){_END}"
+_HOST: Final = rf"(?:[\w.+%-]{{1,64}}@)?{_START}{_LABEL}(?:{_DOT}{_LABEL}){{0,8}}{_DOT}{_TOP}"
 _HOST_AND_PATH: Final = rf"{_HOST}(?::\d{{1,5}})?(?:[/?#][^\s<>\"'`]*)?"
 _LINK: Final = re.compile("|".join((_SCHEME_URL, _BARE_SCHEME, _NETWORK_PATH, _IP, _HOST_AND_PATH)), re.IGNORECASE)
 # Possessive, so that nothing that matched is ever tried again.

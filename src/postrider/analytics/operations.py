@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from postrider.analytics.queries import Counts, counts_by, leads_by_status, percent
 from postrider.campaigns.output import delivered
 from postrider.campaigns.queries import find_campaign
+from postrider.campaigns.sequence import SequencePlace, StepNumber, place_of
 from postrider.campaigns.tables import Campaign, DailyCount
 from postrider.kernel.context import Context
 from postrider.kernel.errors import InvalidInput
@@ -31,6 +32,7 @@ class Stats(Output):
     """Counts. Delivered = sent − returned by a bounce message; opened and clicked count messages, replied leads.
 
     Rates are percentages with one decimal: replies, opens and clicks of what was delivered, bounces of what was sent.
+    ``complained``: called an email spam; their leads end as unsubscribed, which ``unsubscribed`` does not count.
     ``unknown``: handed to a mail server that never answered, so neither counted as sent nor sent again.
     """
 
@@ -93,10 +95,11 @@ class VariantStats(Output):
 
 
 class StepStats(Output):
-    """One email of the sequence. ``step`` counts emails from 1; null for a step that an edit has taken out."""
+    """One email of the sequence. ``step`` is null for one that an edit has taken out."""
 
     step_id: str
-    step: int | None
+    step: StepNumber | None
+    sequence_step: SequencePlace | None
     name: str
     stats: Stats
     variants: list[VariantStats]
@@ -172,7 +175,8 @@ def _steps(program: Program, by_variant: dict[tuple[str, ...], Counts]) -> list[
         found.append(
             StepStats(
                 step_id=step_id,
-                step=email.position + 1 if email else None,
+                step=place_of(email).step,
+                sequence_step=place_of(email).sequence_step,
                 name=(email.step.name or "") if email else "(removed step)",
                 stats=stats_of(total),
                 variants=[
@@ -198,7 +202,9 @@ class GetCampaignPerformance(Input):
 class StepPerformance(Output):
     """One email of the sequence."""
 
-    step: int | None
+    step_id: str
+    step: StepNumber | None
+    sequence_step: SequencePlace | None
     name: str
     sent: int
     opened: int
@@ -228,7 +234,9 @@ def get_campaign_performance(ctx: Context, request: GetCampaignPerformance) -> C
         stats=whole.stats,
         steps=[
             StepPerformance(
+                step_id=step.step_id,
                 step=step.step,
+                sequence_step=step.sequence_step,
                 name=step.name,
                 sent=step.stats.sent,
                 opened=step.stats.opened,

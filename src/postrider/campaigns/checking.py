@@ -1,5 +1,6 @@
 """What a campaign's documents may say, how an edit is merged into them, and which mailboxes selectors choose. Pure."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
@@ -68,6 +69,7 @@ def checked_schedule(schedule: ScheduleInput) -> ScheduleInput:
 
 def checked_settings(settings: SettingsInput) -> SettingsInput:
     """The settings with their addresses in canonical form, each once. Raises: InvalidInput naming the field."""
+    _check_optimisation(settings)
     return settings.model_copy(
         update={
             "cc": _addresses(settings.cc, "settings.cc"),
@@ -86,9 +88,32 @@ def check_webhook(settings: SettingsInput) -> None:
     url, secret = settings.webhook.url, settings.webhook.secret
     if url and not url.lower().startswith(("https://", "http://")):
         raise InvalidInput("settings.webhook.url must start with https:// or http://.", field="settings.webhook.url")
+    if url and "@" in _authority(url):
+        raise InvalidInput(
+            "settings.webhook.url holds a user name or a password, which would be stored and shown as it is.",
+            field="settings.webhook.url",
+            hint="Leave it out: deliveries are signed with settings.webhook.secret, which is never shown.",
+        )
     if secret and len(secret) > MAX_SECRET_CHARACTERS:
         raise InvalidInput(
             f"settings.webhook.secret has at most {MAX_SECRET_CHARACTERS} characters.", field="settings.webhook.secret"
+        )
+
+
+def _authority(url: str) -> str:
+    """What stands before path, query and fragment, as the most generous reader of addresses would have it."""
+    return re.split(r"[/?#]", url.replace("\\", "/").partition("//")[2], maxsplit=1)[0]
+
+
+def _check_optimisation(settings: SettingsInput) -> None:
+    wanted = settings.variant_optimization
+    tracked = {"openRate": ("trackOpens", settings.track_opens), "clickRate": ("trackClicks", settings.track_clicks)}
+    name, is_on = tracked.get(wanted.optimization_metric, ("", True))
+    if wanted.enabled and not is_on:
+        raise InvalidInput(
+            f"settings.variantOptimization.optimizationMetric {wanted.optimization_metric} needs settings.{name}.",
+            field="settings.variantOptimization.optimizationMetric",
+            hint=f"Set {name} to true, or optimise for replyRate.",
         )
 
 

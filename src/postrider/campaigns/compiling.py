@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from postrider.campaigns.bodies import html_of
 from postrider.campaigns.documents import StepInput, VariantInput
 from postrider.content.headers import check_name
-from postrider.content.html import html_to_text, looks_like_html, plain_to_html, sanitise_html
+from postrider.content.html import html_to_text
 from postrider.content.template import (
     Chooser,
     Condition,
@@ -52,7 +53,6 @@ def compile_variant(step: StepInput, variant: VariantInput, place: str) -> Compi
 
 def _compiled(step: StepInput, variant: VariantInput, place: str) -> tuple[Template, Template]:
     conditional = _conditional(step)
-    body = variant.body if looks_like_html(variant.body) else plain_to_html(variant.body)
     try:
         subject = compile_template(variant.subject, form="subject", conditional=conditional)
     except TemplateError as error:
@@ -60,7 +60,7 @@ def _compiled(step: StepInput, variant: VariantInput, place: str) -> tuple[Templ
     try:
         # Checked as written first, so that an offset in an error is one in the submitted text.
         compile_template(variant.body, form="html", conditional=conditional)
-        html = compile_template(sanitise_html(body), form="html", conditional=conditional)
+        html = compile_template(html_of(variant.body), form="html", conditional=conditional)
     except TemplateError as error:
         raise error.within(f"{place}.{error.field or 'body'}") from None
     return subject, html

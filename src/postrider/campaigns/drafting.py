@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from postrider.campaigns.bodies import with_kept_bodies, with_kept_sequences
 from postrider.campaigns.checking import (
     check_webhook,
     checked_schedule,
@@ -46,7 +47,7 @@ def draft_sequence(given: Sequence[StepInput], stored: Sequence[Mapping[str, obj
     """The sequence to store. Raises: InvalidInput, TemplateError."""
     _check_amount_of_text([given], "sequence")
     check_texts(given, "sequence")
-    return [_document(step) for step in normalise_sequence(given, read_steps(stored))]
+    return [_document(step) for step in normalise_sequence(with_kept_bodies(given), read_steps(stored))]
 
 
 def draft_subsequences(
@@ -57,7 +58,7 @@ def draft_subsequences(
     for index, subsequence in enumerate(given):
         check_texts(subsequence.sequence, f"subsequences[{index}].sequence")
     previous = [Subsequence.model_validate(document) for document in stored]
-    return [_document(subsequence) for subsequence in normalise_subsequences(given, previous)]
+    return [_document(subsequence) for subsequence in normalise_subsequences(with_kept_sequences(given), previous)]
 
 
 def draft_schedule(given: ScheduleInput, stored: Mapping[str, object] | None = None) -> JsonObject:

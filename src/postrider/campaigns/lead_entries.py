@@ -7,7 +7,7 @@ from pydantic import JsonValue, WithJsonSchema
 
 from postrider.content.addresses import parse_address
 from postrider.kernel.errors import InvalidInput
-from postrider.kernel.ids import kind_of
+from postrider.kernel.ids import check_id
 from postrider.leads.rules import WIRE_NAMES, LeadDraft, draft_lead, lead_tags, read_lead_object
 
 NEITHER: Final = "Either leadId or email is required"
@@ -22,9 +22,9 @@ _SCHEMA: Final[dict[str, object]] = {
     "additionalProperties": True,
 }
 
-_NAMING: Final = ("leadId", "lead_id", "email")
+_TOLD: Final = frozenset({"leadId", "lead_id", "email", *WIRE_NAMES.values()} - {"notes"})
 _SHOWN: Final = 200
-"""Characters of a refused entry's id or address that are told back."""
+"""Characters of each field of a refused entry that are told back."""
 
 _NAMED: Final = frozenset({"leadId", "lead_id", "email", "customFields", "tags", "_id"})
 
@@ -33,7 +33,7 @@ LeadEntry = Annotated[dict[str, JsonValue], WithJsonSchema(_SCHEMA)]
 
 
 class EntryError(NamedTuple):
-    """An entry that was not added and why. ``place`` counts from 0; ``entry`` holds only whom it names, shortened."""
+    """An entry that was not added and why. ``place`` counts from 0; ``entry`` holds its standard fields, shortened."""
 
     place: int
     entry: dict[str, str]
@@ -72,16 +72,16 @@ def read_entries(entries: Sequence[Mapping[str, JsonValue]]) -> Entries:
 
 def _refused(place: int, entry: Mapping[str, JsonValue], message: str) -> EntryError:
     # Nothing else of it: other keys may hold anything, of any size, a password too.
-    texts = ((name, entry[name]) for name in _NAMING if name in entry)
+    texts = ((name, text) for name, text in entry.items() if name in _TOLD)
     return EntryError(place, {name: text[:_SHOWN] for name, text in texts if isinstance(text, str)}, message)
 
 
 def _read(entry: Mapping[str, JsonValue]) -> str | LeadDraft:
     lead_id = entry.get("leadId") or entry.get("lead_id")
     if lead_id:
-        if not isinstance(lead_id, str) or kind_of(lead_id) != "lead":
-            raise InvalidInput(NO_LEAD)
-        return lead_id
+        if not isinstance(lead_id, str):
+            raise InvalidInput("leadId has to be text")
+        return check_id(lead_id, "lead", "leadId")
     email = entry.get("email")
     if not isinstance(email, str) or not _is_address(email):
         raise InvalidInput(NEITHER)

@@ -17,7 +17,7 @@ from postrider.jobs.operations import JobStarted
 from postrider.kernel.context import Context, OutsideContext
 from postrider.kernel.errors import InvalidInput
 from postrider.kernel.ids import check_id
-from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
+from postrider.kernel.operation import Effect, Input, Output, Rest, Selection, UntrustedText, operation
 from postrider.leads.columns import LeadColumns
 from postrider.leads.fields import LeadFields
 from postrider.leads.imports import FILE_FIELD, MAX_LISTED_ERRORS, CsvInput, start_import
@@ -44,7 +44,7 @@ CampaignId = Annotated[str, Field(max_length=40, description="Id of the campaign
 LeadIds = Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=MAX_ENTRIES)]
 
 
-class LeadFilters(Input):
+class LeadFilters(Selection):
     """Which leads of the workspace; all that are given must hold."""
 
     tags: Annotated[list[str], Field(max_length=MAX_TAGS, description="Leads with any of these tags.")] = []
@@ -63,9 +63,13 @@ class AddLeadsToCampaign(Input):
     select_all: Annotated[bool, Field(description="All leads of the workspace.")] = False
     exclude_ids: Annotated[LeadIds, Field(description="Leads to leave out, with filters or selectAll.")] = []
 
+    @property
+    def takes_all(self) -> bool:
+        return self.select_all or self.filters is not None
+
 
 class EntryErrorOut(Output):
-    """An entry of leads that was not added. ``index``: its place, from 0; ``entry``: its leadId and email, if any."""
+    """An entry of leads that was not added. ``index``: its place, from 0; ``entry``: its standard fields, as given."""
 
     index: int
     entry: dict[str, UntrustedText]
@@ -147,7 +151,7 @@ async def _add_entries(ctx: OutsideContext, request: AddLeadsToCampaign) -> Adde
         await ctx.progress(start + len(part), len(entries.wanted), "Adding leads")
     listed = [
         EntryErrorOut(index=error.place, entry=error.entry, message=error.message)
-        for error in errors[:MAX_LISTED_ERRORS]
+        for error in sorted(errors, key=lambda error: error.place)[:MAX_LISTED_ERRORS]
     ]
     return AddedLeads(added=added, skipped=skipped, matched=None, errors=listed)
 

@@ -70,7 +70,7 @@ class UpdateCampaign(MailboxSelectors):
     name: Annotated[CampaignName, AfterValidator(checked_name)] | None = None
     sequence: Annotated[
         Steps | None,
-        Field(description="The whole new list. A step keeps its identity by id, else by its place among the emails."),
+        Field(description="The whole new list. A step keeps its identity by id; one without id by its place."),
     ] = None
     subsequences: Annotated[Subsequences | None, Field(description="The whole new list, matched by id.")] = None
     schedule: Annotated[ScheduleInput | None, Field(description="Only the fields given change.")] = None

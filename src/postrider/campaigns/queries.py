@@ -98,15 +98,20 @@ def unsupported_parts(row: Campaign) -> list[Problem]:
     return unsupported(SettingsInput.model_validate(row.settings), subsequences)
 
 
-def show_campaign(ctx: Context, row: Campaign, warnings: Sequence[str] = ()) -> CampaignOut:
-    """The campaign with its counts and warnings, ``warnings`` first."""
-    found = list(warnings)
-    if open_changes(ctx.session, row):
-        found.append(STILL_FOLLOWING)
+def campaign_warnings(ctx: Context, row: Campaign) -> list[str]:
+    """What keeps the campaign from starting, or makes it send less than expected, as far as its documents and what it
+    depends on tell."""
+    found = [STILL_FOLLOWING] if open_changes(ctx.session, row) else []
     if row.status not in ENDED:
         found += [f"start_campaign will refuse: {problem.message}." for problem in unsupported_parts(row)]
         settings = SettingsInput.model_validate(row.settings)
         found += warnings_for(settings, row.mailbox_ids, {}, surroundings_of(ctx, row))
+    return found
+
+
+def show_campaign(ctx: Context, row: Campaign, warnings: Sequence[str] = ()) -> CampaignOut:
+    """The campaign with its counts and warnings, ``warnings`` first."""
+    found = [*warnings, *campaign_warnings(ctx, row)]
     stats = campaign_stats(ctx.session, ctx.workspace_id, [row.id])
     leads = lead_counts(ctx.session, ctx.workspace_id, [row.id])
     return campaign_out(row, stats[row.id], leads[row.id], found)

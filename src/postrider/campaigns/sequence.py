@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
+
+from pydantic import Field
 
 from postrider.campaigns.documents import MAX_STEPS, StepInput, VariantInput
 from postrider.kernel.errors import InvalidInput
@@ -10,6 +12,9 @@ from postrider.kernel.ids import new_id
 
 HOUR_SECONDS: Final = 3_600
 DAY_SECONDS: Final = 86_400
+
+StepNumber = Annotated[int, Field(description="Which email: emails only, from 1.")]
+SequencePlace = Annotated[int, Field(description="Its place in the sequence from 0, waits counted: for preview_email.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +51,43 @@ def email_steps(sequence: Sequence[StepInput]) -> list[EmailStep]:
     return found
 
 
+class StepPlace(NamedTuple):
+    """Where an email stands, in both ways of counting. ``step``: emails only, from 1. ``sequence_step``: the contract's
+    sequenceStep, from 0 with the waits. Both None for an email that an edit has taken out.
+    """
+
+    step: int | None
+    sequence_step: int | None
+
+
+GONE: Final = StepPlace(None, None)
+
+
+def place_of(email: EmailStep | None) -> StepPlace:
+    """Where ``email`` stands in its sequence."""
+    return StepPlace(email.position + 1, email.order) if email is not None else GONE
+
+
+def step_places(emails: Sequence[EmailStep]) -> dict[str, StepPlace]:
+    """Where each email stands now, by its step id."""
+    return {email.id: place_of(email) for email in emails}
+
+
 def normalise_sequence(
     steps: Sequence[StepInput], previous: Sequence[StepInput] = (), *, field: str = "sequence", may_start: bool = False
 ) -> list[StepInput]:
     """The sequence as it is stored: ordered, named, with ids and variants.
 
-    ``previous``: what is stored now; a step keeps the id it names, else that of the email (or wait) at its position.
-    ``may_start``: the first step may be a wait (subsequences). Raises: InvalidInput naming the step as submitted.
+    ``previous``: what is stored now; a step keeps the id it names, one that names none takes that of the email (or
+    wait) at its position. Where nothing is stored, ids are made anew. ``may_start``: the first step may be a wait
+    (subsequences). Raises: InvalidInput naming the step as submitted, also for an id that no stored step has.
     """
     if len(steps) > MAX_STEPS:
         raise InvalidInput(f"{field} has {len(steps)} steps; {MAX_STEPS} is the most.", field=field)
     ordered = _in_order(steps, field)
     _check_shape(ordered, may_start)
+    if previous:
+        _check_ids(ordered, previous)
     known = {step.id: step for step in previous}
     automatic = _automatic_names(previous)
     emails = 0
@@ -134,6 +164,26 @@ def _check_shape(steps: Sequence[_Placed], may_start: bool) -> None:
             raise InvalidInput(
                 f"{place}: two waits follow each other.", field=f"{place}.type", hint="Make them one wait of the sum."
             )
+
+
+def _check_ids(steps: Sequence[_Placed], previous: Sequence[StepInput]) -> None:
+    """Accepts steps that name stored steps of their type, each once, or none: an id taken for another one's would give
+    a text to leads who wait for another step."""
+    known = {step.id: step.type for step in previous}
+    seen: set[str] = set()
+    for step, place in steps:
+        if step.id is None:
+            continue
+        if step.id not in known:
+            message, hint = "is no step of this campaign", "Read its ids with get_campaign; a new step has none."
+        elif known[step.id] != step.type:
+            message, hint = f"is the id of a step of type {known[step.id]}", "Leave the id out: it is another step."
+        elif step.id in seen:
+            message, hint = "stands twice", "Leave it out at the copy: that is a new step."
+        else:
+            seen.add(step.id)
+            continue
+        raise InvalidInput(f"{place}.id {message}.", field=f"{place}.id", hint=f"{hint} Nothing was changed.")
 
 
 def _check_wait(step: StepInput, place: str) -> None:
@@ -230,7 +280,7 @@ def _reworded(step: StepInput, previous: StepInput, variant: VariantInput) -> Va
 
 
 def _keep_ids(placed: Sequence[_Placed], previous: Sequence[StepInput]) -> list[str]:
-    """Ids for the steps: those they name (if the campaign has them), else by position among steps of their type."""
+    """Ids for the steps: those they name, else by position among steps of their type."""
     steps = [step for step, _ in placed]
     known = {step.id: step.type for step in previous if step.id}
     named: list[str | None] = []

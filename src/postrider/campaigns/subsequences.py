@@ -19,19 +19,29 @@ def normalise_subsequences(
 
     ``previous``: what is stored now, matched by id; one that is left out is removed, or archived if it has been used.
 
-    Raises: InvalidInput naming the subsequence, also for another trigger on one that has been used.
+    Raises: InvalidInput naming the subsequence, also for another trigger on one that has been used, and for an id that
+    none of ``previous`` has.
     """
     known = {subsequence.id: subsequence for subsequence in previous}
     stored: list[Subsequence] = []
     kept: set[str | None] = set()
     for index, subsequence in enumerate(given):
         place = f"subsequences[{index}]"
-        old = known.get(subsequence.id) if subsequence.id is not None and subsequence.id not in kept else None
+        if previous and subsequence.id is not None and (subsequence.id not in known or subsequence.id in kept):
+            raise _no_such(subsequence.id in kept, f"{place}.id")
+        old = known.get(subsequence.id) if subsequence.id is not None else None
         stored.append(_stored(subsequence, old, place))
         kept.add(stored[-1].id)
     _check_active(stored)
     left_out = [old for old in previous if old.id not in kept and old.is_used]
     return stored + [old.model_copy(update={"status": "archived"}) for old in left_out]
+
+
+def _no_such(twice: bool, field: str) -> InvalidInput:
+    message = f"{field} stands twice." if twice else f"{field} is no subsequence of this campaign."
+    return InvalidInput(
+        message, field=field, hint="Read ids with get_campaign; a new subsequence has none. Nothing was changed."
+    )
 
 
 def _stored(given: SubsequenceInput, old: Subsequence | None, place: str) -> Subsequence:

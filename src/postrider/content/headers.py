@@ -70,6 +70,11 @@ def check_name(text: str, field: str) -> str:
     return check_visible(check_header_value(text, field), field)
 
 
+def without_hidden(text: str) -> str:
+    """``text`` without the characters that turn its direction or cannot be seen (see check_visible)."""
+    return text if text.isascii() else _HIDDEN.sub("", text)
+
+
 def check_visible(text: str, field: str) -> str:
     """``text`` itself, of one or more lines, when a reader sees all that is in it.
 

@@ -60,6 +60,10 @@ _HTML_TAG: Final = re.compile(
     r"|strong|style|table|tbody|td|th|tr|u|ul)(?=[\s/>])[^<>]*>)",
     re.IGNORECASE,
 )
+_PARAGRAPHS: Final = re.compile(
+    r"\s*(?:<p>(?:[^<]|<(?!/?(?:p|div|table|ul|ol|dl|pre|hr|blockquote|section|article|h[1-6])\b))*+</p>\s*)++",
+    re.IGNORECASE,
+)
 _ANY_TAG: Final = re.compile(r"<[^<>]*>")
 _BLANK_LINE: Final = re.compile(r"\n(?:[ \t]*\n)+")
 
@@ -90,6 +94,13 @@ def html_from_reachkit(html: str) -> str:
 def plain_to_html(text: str) -> str:
     """``text`` as an editor would write it: ``<p>`` for each paragraph, ``<br>`` for each line break."""
     return _paragraphs(escape(text, quote=False))
+
+
+def paragraphs_as_lines(html: str) -> str:
+    """``html`` of plain paragraphs with line breaks instead, to stand inside a paragraph; other HTML as it is."""
+    if _PARAGRAPHS.fullmatch(html) is None:
+        return html
+    return "<br><br>".join(re.split(r"</p>\s*<p>", html.strip().removeprefix("<p>").removesuffix("</p>")))
 
 
 def looks_like_html(text: str) -> bool:

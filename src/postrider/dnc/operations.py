@@ -13,7 +13,7 @@ from postrider.dnc.rules import DncKey
 from postrider.dnc.tables import DncEntry
 from postrider.kernel.context import Context
 from postrider.kernel.errors import InvalidInput
-from postrider.kernel.operation import Effect, Input, Output, Rest, operation
+from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
 from postrider.kernel.page import Page, PageInput
 from postrider.storage.paging import newest_first, next_cursor
 
@@ -47,12 +47,12 @@ class ListDncEntries(PageInput):
 
 
 class DncEntryOut(Output):
-    """One entry. ``email`` null: the lead was erased and only a hash is kept."""
+    """One entry. ``email`` null: the lead was erased, only a hash is kept. ``reason`` may quote a mail server."""
 
     id: str
     type: str
     email: str | None
-    reason: str
+    reason: UntrustedText
     source: str
     created_at: datetime
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, or_, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
 
-from postrider.dnc.rules import BINDING_SOURCES, DncKey, DncKind, DncSource, keys_covering
+from postrider.dnc.rules import BINDING_SOURCES, WORDS, DncKey, DncKind, DncSource, keys_covering
 from postrider.dnc.tables import DncEntry
 from postrider.kernel.ids import new_id
 from postrider.kernel.vault import Vault
@@ -37,14 +37,15 @@ def hashes_covering(vault: Vault, workspace_id: str, email: str) -> list[str]:
 def listed_reason(
     connection: Connection | Session, workspace_id: str, hashes: Sequence[str], *, binding_only: bool = False
 ) -> str | None:
-    """Why an address is on the list (reason of its first entry), or None when it is not.
+    """Why an address is on the list, in words of ours that fit into an error; None when it is not.
 
     ``hashes``: from ``hashes_covering``. ``binding_only``: only what the person or their server said.
     """
-    query = select(DncEntry.reason).where(DncEntry.workspace_id == workspace_id, DncEntry.value_hash.in_(hashes))
+    query = select(DncEntry.source).where(DncEntry.workspace_id == workspace_id, DncEntry.value_hash.in_(hashes))
     if binding_only:
         query = query.where(DncEntry.source.in_(BINDING_SOURCES))
-    return connection.execute(query.order_by(DncEntry.id).limit(1)).scalar()
+    source = connection.execute(query.order_by(DncEntry.id).limit(1)).scalar()
+    return None if source is None else WORDS.get(source, "listed")
 
 
 def covered_emails(session: Session, vault: Vault, workspace_id: str, emails: Iterable[str]) -> dict[str, bool]:

@@ -9,6 +9,16 @@ BINDING_SOURCES: Final = frozenset({"unsubscribe", "bounce", "complaint"})
 """Entries that hold even where a campaign does not skip the list: the person, or their server, said no."""
 
 
+WORDS: Final[dict[str, str]] = {
+    "manual": "added by hand",
+    "import": "imported",
+    "unsubscribe": "unsubscribed",
+    "bounce": "bounced",
+    "complaint": "complained",
+}
+"""What errors say of an entry, by its source. Its stored reason may hold words of a mail server, which are not ours."""
+
+
 class DncKey(NamedTuple):
     """One thing an entry can name."""
 

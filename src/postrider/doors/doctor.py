@@ -21,7 +21,7 @@ from postrider.inbox.queries import mailboxes_unread_since
 from postrider.kernel.clock import SystemClock
 from postrider.kernel.vault import Vault, VaultError, load_or_create_key
 from postrider.mailboxes.tables import Mailbox
-from postrider.settings import Settings, SettingsError, load_settings
+from postrider.settings import Settings, SettingsError, load_settings, unknown_variables
 from postrider.storage.canary import WRONG_KEY, key_fits
 from postrider.storage.schema import HEAD, is_postgresql, read_revision, sqlite_path
 
@@ -60,7 +60,8 @@ def examine(host: str, port: int) -> Iterator[Finding]:
     except SettingsError as error:
         yield Finding("settings", "broken", str(error), "Correct the variable, then run the doctor again.")
         return
-    yield Finding("settings", "ok", "All POSTRIDER_ variables can be used.")
+    yield Finding("settings", "ok", "All settings can be used.")
+    yield from _unknown_variables()
     yield _data_dir(settings.data_dir)
     yield _key(settings)
     yield from _database(settings)
@@ -74,6 +75,12 @@ def _python() -> Finding:
     if sys.version_info[:2] < _OLDEST_PYTHON:
         return Finding("python", "broken", f"Python {found} is too old.", "Install Python 3.11 or newer.")
     return Finding("python", "ok", f"Python {found}")
+
+
+def _unknown_variables() -> Iterator[Finding]:
+    for name, near in unknown_variables().items():
+        mend = f"Did you mean {near}?" if near else "Take it away, or see docs/settings.md for what there is."
+        yield Finding("settings", "note", f"{name} is no setting of Postrider, so it has no effect.", mend)
 
 
 def _data_dir(folder: Path) -> Finding:
@@ -92,8 +99,10 @@ def _key(settings: Settings) -> Finding:
         return Finding("key", "note", "There is no key yet.", "It is made on the first run; back it up apart.")
     try:
         load_or_create_key(settings.secret_key, file)
-    except (VaultError, OSError) as error:
-        return Finding("key", "broken", str(error), "A lost key cannot be made again: restore it from a backup.")
+    except VaultError as error:
+        return Finding("key", "broken", str(error), "What another key has sealed, such as passwords, does not open.")
+    except OSError as error:
+        return Finding("key", "broken", str(error), f"See who owns {file}, and whether it can be read.")
     source = "POSTRIDER_SECRET_KEY" if settings.secret_key is not None else str(file)
     return Finding("key", "ok", f"From {source}")
 

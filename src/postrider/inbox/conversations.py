@@ -13,14 +13,14 @@ from postrider.inbox.tables import Conversation
 from postrider.kernel.context import Context
 from postrider.kernel.errors import InvalidInput, NotFound
 from postrider.kernel.ids import check_id
-from postrider.kernel.operation import Input
+from postrider.kernel.operation import Selection
 from postrider.leads.tables import Lead
 from postrider.tags.queries import find_tag, tag_names
 
 ConversationQuery: TypeAlias = "Select[*tuple[Any, ...]]"
 
 
-class ConversationFilters(Input):
+class ConversationFilters(Selection):
     """Which conversations. Filters add up; none of them means all open ones."""
 
     unread: Annotated[bool | None, Field(description="true: with unread replies; false: all read.")] = None

@@ -6,6 +6,7 @@ from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field
 
+from postrider.campaigns.sequence import SequencePlace, StepNumber
 from postrider.content.html import sanitise_html
 from postrider.inbox.fitting import Sized, fit_thread, json_bytes
 from postrider.inbox.parsing_clean import visible_line, visible_text
@@ -13,8 +14,8 @@ from postrider.inbox.thread import ThreadMessage
 from postrider.kernel.operation import Output, UntrustedText
 from postrider.storage.base import JsonObject
 
-ROOM_BYTES: Final = 16_000
-"""For the messages of one answer, so that with its text and the lead it stays below 25 kB."""
+ROOM_BYTES: Final = 11_000
+"""For the messages of one answer, so that they fit twice into 25 kB: as fields, and as text for agents."""
 
 FULL_ROOM_BYTES: Final = 4_000_000
 MAX_LINE: Final = 300
@@ -61,7 +62,9 @@ class MessageOut(Output):
     at: datetime
     state: str
     error: UntrustedText | None
-    step_index: int | None
+    step_id: str | None
+    step: StepNumber | None
+    sequence_step: SequencePlace | None
     variant: str | None
     is_read: bool
 
@@ -111,7 +114,9 @@ def _shown(message: ThreadMessage) -> MessageOut:
         at=message.at,
         state=message.state,
         error=message.error,
-        step_index=message.step_index,
+        step_id=message.step_id,
+        step=message.place.step,
+        sequence_step=message.place.sequence_step,
         variant=message.variant,
         is_read=message.is_read,
     )

@@ -1,6 +1,7 @@
 """Reads of the inbox that operations and the engine share."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, cast
 
@@ -8,10 +9,12 @@ from sqlalchemy import and_, func, or_, select, text
 from sqlalchemy.orm import Session, load_only
 
 from postrider.access.tables import Workspace
+from postrider.campaigns.tables import Enrollment
 from postrider.inbox.ports import FolderCursor, FolderRole
-from postrider.inbox.tables import InboundMessage
+from postrider.inbox.tables import Conversation, InboundMessage
+from postrider.inbox.thread import LEFT
 from postrider.mailboxes.tables import Mailbox, MailboxFolder
-from postrider.sending.tables import Attempt
+from postrider.sending.tables import Attempt, OutgoingReply
 
 READ_STATES: Final = ("active", "suspended", "error")
 """States in which a mailbox is read: one that may not or cannot send must still hear who wants no more mail."""
@@ -49,6 +52,16 @@ class UnknownAttempt(NamedTuple):
 
     attempt_id: str
     message_id: str
+
+
+class ThreadFacts(NamedTuple):
+    """``size``: how many messages there are, counted as get_conversation lists them (see inbox/thread.py).
+
+    ``subject``: what the thread was begun under; it may hold values of the lead.
+    """
+
+    size: int
+    subject: str | None
 
 
 def mailboxes_to_read(session: Session) -> list[Readable]:
@@ -110,6 +123,39 @@ def weakly_matched(session: Session, workspace_id: str, conversation_ids: Iterab
         InboundMessage.match == "weak",
     )
     return {found for found in session.scalars(query) if found is not None}
+
+
+def thread_facts(session: Session, workspace_id: str, conversations: Sequence[Conversation]) -> dict[str, ThreadFacts]:
+    """What lists tell of each conversation's thread."""
+    by_enrollment = {row.enrollment_id: row.id for row in conversations}
+    ids = [row.id for row in conversations]
+    came = select(InboundMessage.conversation_id, func.count()).where(
+        InboundMessage.workspace_id == workspace_id, InboundMessage.conversation_id.in_(ids)
+    )
+    written = select(OutgoingReply.conversation_id, func.count()).where(
+        OutgoingReply.workspace_id == workspace_id,
+        OutgoingReply.conversation_id.in_(ids),
+        OutgoingReply.status != "cancelled",
+    )
+    campaign = select(Attempt.enrollment_id, func.count()).where(
+        Attempt.workspace_id == workspace_id,
+        Attempt.enrollment_id.in_(by_enrollment),
+        Attempt.purpose == "step",
+        Attempt.state.in_(LEFT),
+    )
+    sizes = Counter[str]()
+    for query, key in (
+        (came, InboundMessage.conversation_id),
+        (written, OutgoingReply.conversation_id),
+        (campaign, Attempt.enrollment_id),
+    ):
+        for found, count in session.execute(query.group_by(key)):
+            sizes[by_enrollment.get(str(found), str(found))] += count
+    begun = select(Enrollment.id, Enrollment.thread_subject).where(
+        Enrollment.workspace_id == workspace_id, Enrollment.id.in_(by_enrollment)
+    )
+    subjects = {by_enrollment[key]: subject for key, subject in session.execute(begun)}
+    return {each: ThreadFacts(sizes[each], subjects.get(each)) for each in ids}
 
 
 def unknown_attempts(session: Session, key: MailboxKey, now: datetime) -> list[UnknownAttempt]:

@@ -60,7 +60,11 @@ def sending_instant(scheduled_for: datetime | None, now: datetime) -> datetime:
             hint="Give a future instant, or leave it out to send at once.",
         )
     if scheduled_for - now > LONGEST_AHEAD:
-        raise InvalidInput("scheduledFor is more than a year ahead.", field="scheduledFor")
+        raise InvalidInput(
+            "scheduledFor is more than a year ahead.",
+            field="scheduledFor",
+            hint=f"The latest instant is {rfc3339(now + LONGEST_AHEAD)}.",
+        )
     return scheduled_for.astimezone(UTC)
 
 

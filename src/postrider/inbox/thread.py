@@ -8,7 +8,8 @@ from typing import Final, Literal, NamedTuple
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session, defer
 
-from postrider.campaigns.tables import Enrollment
+from postrider.campaigns.sequence import GONE, StepPlace, email_steps, read_steps, step_places
+from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.content.html import html_to_text
 from postrider.inbox.rules import PERSONAL, Answered
 from postrider.inbox.tables import Conversation, InboundMessage
@@ -33,6 +34,7 @@ class Position(NamedTuple):
 class ThreadMessage:
     """One message. ``new_text``: without the quoted history. ``state`` of inbound ones is received.
 
+    ``step_id`` and ``place``: of a campaign's email.
     ``match``: how surely an inbound one belongs here (see inbox/matching.py); None for outbound ones.
     """
 
@@ -50,7 +52,8 @@ class ThreadMessage:
     html: str | None
     copies: tuple[str, ...] = ()
     attachments: list[JsonObject] = field(default_factory=list)
-    step_index: int | None = None
+    step_id: str | None = None
+    place: StepPlace = GONE
     variant: str | None = None
     error: str | None = None
     match: str | None = None
@@ -102,6 +105,7 @@ def _before(at: ColumnElement[datetime], row_id: ColumnElement[str], before: Pos
 def _campaign_emails(
     session: Session, conversation: Conversation, people: Participants, limit: int, before: Position | None
 ) -> Iterable[ThreadMessage]:
+    places = _places(session, conversation)
     at = func.coalesce(Attempt.dotted_at, Attempt.sending_at)
     query = (
         select(Attempt, at)
@@ -133,9 +137,20 @@ def _campaign_emails(
             new_text=text,
             html=html if isinstance(html, str) else None,
             copies=tuple(row.copies),
-            step_index=row.step_index,
+            step_id=row.step_id,
+            place=places.get(row.step_id or "", GONE),
             variant=row.variant,
         )
+
+
+def _places(session: Session, conversation: Conversation) -> Mapping[str, StepPlace]:
+    """Where the campaign's emails stand now."""
+    sequence = session.execute(
+        select(Campaign.sequence).where(
+            Campaign.workspace_id == conversation.workspace_id, Campaign.id == conversation.campaign_id
+        )
+    ).scalar()
+    return step_places(email_steps(read_steps(sequence or ())))
 
 
 def _inbound(

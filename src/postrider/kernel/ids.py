@@ -76,12 +76,16 @@ def check_id(value: str, kind: str, field: str) -> str:
     wanted = KINDS[kind]
     if found is not None:
         raise InvalidInput(
-            f"{field} is the id of a {KINDS[found]}; a {wanted} id is needed.",
+            f"{field} is the id of {_article(KINDS[found])}; {_article(wanted)} id is needed.",
             field=field,
-            hint=f"A {wanted} id starts with {kind}_.",
+            hint=f"The id of {_article(wanted)} starts with {kind}_.",
         )
     raise InvalidInput(
         f"{field} is not an id of Postrider.",
         field=field,
-        hint=f"A {wanted} id looks like {kind}_ followed by 26 characters.",
+        hint=f"The id of {_article(wanted)} looks like {kind}_ followed by 26 characters.",
     )
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeioAEIO' else 'a'} {noun}"

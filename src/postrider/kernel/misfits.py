@@ -56,6 +56,12 @@ def misfit(model: type[BaseModel], arguments: Mapping[str, Any], detail: ErrorDe
     return {"field": field, "message": f"{field}{'' if words.startswith(':') else ' '}{words}"}
 
 
+def model_at(model: type[BaseModel], parts: Sequence[int | str]) -> type[BaseModel] | None:
+    """What the model declares for an object at that place; None where it declares none."""
+    kind = _place(model, parts).kind
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
 def path_of(parts: Sequence[int | str]) -> str:
     """``leads[3].email``: how a person would point at the field."""
     text = ""

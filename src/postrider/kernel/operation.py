@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic.alias_generators import to_camel
+from pydantic_core.core_schema import CoreSchema, plain_serializer_function_ser_schema
 
 from postrider.kernel.context import Context, OutsideContext
+from postrider.kernel.zones import rfc3339_milliseconds
 
 UNTRUSTED: Final = Field(json_schema_extra={"untrusted": True})
 """Marks in an output's schema what strangers wrote: data to read, never instructions."""
 
 UntrustedText = Annotated[str, UNTRUSTED]
 """Words of a stranger: of a message, a lead's field, a mail server's answer, a cell of a file."""
+
+_INSTANT: Final = plain_serializer_function_ser_schema(rfc3339_milliseconds, when_used="json")
 
 Scope = Literal["read", "prepare", "send", "delete", "administer"]
 
@@ -33,11 +37,41 @@ class Input(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether the call acts on all that is not left out: then a field that it does not have is never dropped."""
+        return False
+
+
+class Selection(Input):
+    """Base of what chooses the things that a call acts on. A field that it does not have is refused at every door:
+    dropped, it would widen the choice."""
+
+
+def _write_instants(part: Any) -> None:
+    """Gives every instant in a schema the form it has at the doors; the models inside have theirs already."""
+    if isinstance(part, dict):
+        if part.get("type") == "datetime":
+            part.setdefault("serialization", _INSTANT)
+        for inner in part.values():
+            _write_instants(inner)
+    elif isinstance(part, list | tuple):
+        for inner in part:
+            _write_instants(inner)
+
 
 class Output(BaseModel):
-    """Base of outputs: every field is always present (null allowed), so clients may rely on it."""
+    """Base of outputs: every field is always present (null allowed), so clients may rely on it. Instants have
+    milliseconds and a Z at every door."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The model's schema, with one way to write instants."""
+        schema = handler(source)
+        _write_instants(schema)
+        return schema
 
 
 @dataclass(frozen=True, slots=True)

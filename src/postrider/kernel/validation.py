@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from postrider.kernel.errors import InvalidInput
-from postrider.kernel.misfits import misfit, path_of
+from postrider.kernel.misfits import misfit, model_at, path_of
+from postrider.kernel.operation import Input, Selection
 
 M = TypeVar("M", bound=BaseModel)
 MAX_REPORTED = 10
@@ -32,18 +33,32 @@ def parse_strict(model: type[M], arguments: Mapping[str, Any]) -> M:
 
 
 def parse_lenient(model: type[M], arguments: Mapping[str, Any]) -> tuple[M, list[str]]:
-    """The input and the paths of unknown fields, which are dropped (never assigned). Other misfits: InvalidInput."""
+    """The input and the paths of unknown fields, which are dropped (never assigned). Other misfits: InvalidInput.
+
+    So are unknown fields where dropping them would let the call act on more: see Selection and Input.takes_all.
+    """
     check_texts(arguments)
     try:
         return model.model_validate(arguments), []
     except ValidationError as error:
-        unknown = [detail["loc"] for detail in error.errors(include_url=False) if detail["type"] == "extra_forbidden"]
-        if not unknown:
-            raise _invalid(model, arguments, error.errors(include_url=False)) from None
+        errors = error.errors(include_url=False)
+    unknown = [detail for detail in errors if detail["type"] == "extra_forbidden"]
+    widening = [detail for detail in unknown if _is_in_selection(model, detail["loc"])]
+    if widening or not unknown:
+        raise _invalid(model, arguments, widening or errors)
     remaining = deepcopy(dict(arguments))
-    for location in unknown:
-        _drop(remaining, location)
-    return parse_strict(model, remaining), [path_of(location) for location in unknown]
+    for detail in unknown:
+        _drop(remaining, detail["loc"])
+    checked = parse_strict(model, remaining)
+    if isinstance(checked, Input) and checked.takes_all:
+        raise _invalid(model, arguments, unknown)
+    return checked, [path_of(detail["loc"]) for detail in unknown]
+
+
+def _is_in_selection(model: type[BaseModel], location: Sequence[int | str]) -> bool:
+    """Whether the field stands inside of a Selection; a list that is one itself only shows more."""
+    place = model_at(model, location[:-1])
+    return len(location) > 1 and place is not None and issubclass(place, Selection)
 
 
 def check_texts(arguments: Mapping[str, Any]) -> None:
@@ -154,10 +169,11 @@ def _problem(model: type[BaseModel], arguments: Mapping[str, Any], detail: Error
 
 def _allowed(model: type[BaseModel], location: Sequence[int | str]) -> str:
     """Names near the unknown one, or all that are allowed, where the model at that place is known."""
-    if len(location) != 1:
+    place = model_at(model, location[:-1])
+    if place is None:
         return ""
-    names = [field.alias or name for name, field in model.model_fields.items()]
-    near = difflib.get_close_matches(str(location[0]), names, n=1, cutoff=0.7)
+    names = [field.alias or name for name, field in place.model_fields.items()]
+    near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.7)
     if near:
         return f" (did you mean {near[0]}?)"
     return f" (allowed: {', '.join(names)})" if names else " (it takes none)"

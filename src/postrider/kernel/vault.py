@@ -34,7 +34,10 @@ def load_or_create_key(secret_key: str | None, key_file: Path) -> bytes:
         _create_key_file(key_file)
     if key_file.stat().st_mode & 0o077:
         raise VaultError(f"{key_file} can be read by others: run chmod 600 on it.")
-    key = base64.urlsafe_b64decode(key_file.read_text().strip())
+    try:
+        key = base64.urlsafe_b64decode(key_file.read_text().strip())
+    except ValueError:
+        key = b""
     if len(key) != _KEY_BYTES:
         raise VaultError(f"{key_file} does not hold a Postrider key: restore it from a backup.")
     return key

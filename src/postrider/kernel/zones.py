@@ -26,5 +26,10 @@ def check_zone(name: str) -> str:
 
 
 def rfc3339(instant: datetime) -> str:
-    """An instant as it is shown to people and agents: UTC with a Z, to the second."""
+    """An instant inside a sentence: UTC with a Z, to the second."""
     return instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def rfc3339_milliseconds(instant: datetime) -> str:
+    """An instant as every field of an answer holds it: UTC with a Z, always three decimals."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

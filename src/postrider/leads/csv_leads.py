@@ -19,10 +19,10 @@ from postrider.leads.csv_rows import CsvRow, ragged, without_guard
 from postrider.leads.rules import (
     TEXT_COLUMNS,
     LeadDraft,
-    check_custom_value,
     company_domain,
     draft_lead,
     lead_tags,
+    mended_custom,
     mended_field,
     merge_drafts,
 )
@@ -140,7 +140,10 @@ class BatchReader:
         self._one = row_reader
         self._merge = merge
         self._fields = {name: _Column(partial(self._field, name)) for name in TEXT_COLUMNS}
-        self._custom = [(place, _Column(partial(_custom_fragment, name))) for place, name in row_reader.plan.custom]
+        self._custom = [
+            (place, _Column(partial(_custom_fragment, name, row_reader.clean)))
+            for place, name in row_reader.plan.custom
+        ]
         self._tags = _Column(row_reader.tags_in)
 
     def read(self, rows: Sequence[CsvRow]) -> Reading:
@@ -232,10 +235,10 @@ def split_name(cell: str) -> tuple[str, str]:
     return first, last
 
 
-def _custom_fragment(name: str, text: str) -> str:
+def _custom_fragment(name: str, clean: bool, text: str) -> str:
     """The field's part of a JSON object; nothing where it is empty. Raises: InvalidInput."""
-    value = without_guard(text).strip()
-    return to_json({name: check_custom_value(name, value)}).decode()[1:-1] if value else ""
+    value = mended_custom(name, without_guard(text), clean=clean)
+    return to_json({name: value}).decode()[1:-1] if value else ""
 
 
 class _Column(Generic[T]):

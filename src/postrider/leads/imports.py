@@ -60,9 +60,12 @@ class CsvInput(Input):
             "Columns left out are recognised by their names.",
         ),
     ] = None
-    data_cleanup: Annotated[bool, Field(description="Mend addresses, names, phone numbers and LinkedIn addresses.")] = (
-        True
-    )
+    data_cleanup: Annotated[
+        bool,
+        Field(
+            description="Mend addresses, names, phone numbers and LinkedIn addresses; names lose digits and symbols."
+        ),
+    ] = True
     tag: Annotated[
         str | None,
         Field(max_length=MAX_TAG_CHARACTERS, description="Tag for the leads that the import creates or updates."),
@@ -108,6 +111,10 @@ async def start_import(ctx: OutsideContext, request: CsvInput, order: ImportOrde
         "mapping": dict[str, JsonValue](intake.plan.mapping),
         "encoding": intake.table.encoding,
         "delimiter": intake.table.delimiter,
+        "cleanedNames": {
+            "count": intake.cleaned.count,
+            "examples": [{"from": old, "to": new} for old, new in intake.cleaned.examples.items()],
+        },
     }
     result = order.result | {"totalRows": total, "csvInfo": details}
     await ctx.write(lambda c: _create(c, job_id, order, result, total))

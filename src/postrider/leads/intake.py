@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 from pydantic_core import from_json, to_json
 
 from postrider.leads.columns import LeadColumns
+from postrider.leads.csv_cleaned import CleanedNames
 from postrider.leads.csv_columns import ColumnPlan, plan_columns
 from postrider.leads.csv_leads import BatchReader, RowError, RowReader
 from postrider.leads.csv_rows import CsvRow, CsvTable, open_table
@@ -44,11 +45,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A file whose header fits. ``batches`` raises InvalidInput as it reads."""
+    """A file whose header fits. ``batches`` raises InvalidInput as it reads, and counts in ``cleaned`` meanwhile."""
 
     table: CsvTable
     plan: ColumnPlan
     batches: Iterator[Batch]
+    cleaned: CleanedNames
 
 
 def open_intake(
@@ -63,10 +65,14 @@ def open_intake(
     table = open_table(file)
     plan = plan_columns(table.columns, mapping)
     reader = BatchReader(RowReader(plan, len(table.columns), clean, tag), merge=merge)
-    return Intake(table, plan, _batches(table, reader, sum(len(name) for _, name in plan.custom), rows))
+    names = CleanedNames(plan)
+    found = _batches(table, reader, sum(len(name) for _, name in plan.custom), rows, names if clean else None)
+    return Intake(table, plan, found, names)
 
 
-def _batches(table: CsvTable, reader: BatchReader, names: int, most: int) -> Iterator[Batch]:
+def _batches(
+    table: CsvTable, reader: BatchReader, names: int, most: int, cleaned: CleanedNames | None
+) -> Iterator[Batch]:
     rows: list[CsvRow] = []
     characters = 0
     for row in table.rows:
@@ -74,7 +80,13 @@ def _batches(table: CsvTable, reader: BatchReader, names: int, most: int) -> Ite
         # Every lead keeps the names of its custom fields.
         characters += row.characters + names
         if len(rows) == most or characters >= BATCH_CHARACTERS:
-            yield Batch(*reader.read(rows))
+            yield _batch(reader, rows, cleaned)
             rows, characters = [], 0
     if rows:
-        yield Batch(*reader.read(rows))
+        yield _batch(reader, rows, cleaned)
+
+
+def _batch(reader: BatchReader, rows: list[CsvRow], cleaned: CleanedNames | None) -> Batch:
+    if cleaned is not None:
+        cleaned.look(rows)
+    return Batch(*reader.read(rows))

@@ -144,6 +144,7 @@ async def import_leads_csv(ctx: OutsideContext, request: ImportLeadsCsv) -> JobS
     Known addresses are skipped, or updated with skipDuplicates false. A tag makes the imported leads easy to find.
 
     The answer is a job: ask get_job for its result {imported, updated, skipped, failed, importedLeadIds, errors,
-    csvInfo}; importedLeadIds and errors list the first 1,000. Next: add_leads_to_campaign with the tag.
+    csvInfo}; importedLeadIds and errors list the first 1,000, csvInfo.cleanedNames tells of names that lost digits or
+    symbols in the clean-up (dataCleanup: false keeps them). Next: add_leads_to_campaign with the tag.
     """
     return await start_import(ctx, request, leads_order(merge=not request.skip_duplicates))

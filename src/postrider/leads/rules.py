@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 from postrider.content.addresses import parse_address, registrable_domain
 from postrider.content.freemail import FREEMAIL_DOMAINS
-from postrider.content.headers import check_name
+from postrider.content.headers import check_name, check_visible, without_hidden
 from postrider.content.template import check_custom_keys, variable_key
 from postrider.kernel.errors import InvalidInput
 from postrider.kernel.zones import is_zone
@@ -37,8 +37,8 @@ _SYSTEM_KEYS: Final = frozenset(
 )
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _CONTROL_OR_BREAK: Final = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
-_NAME_COLUMNS: Final = frozenset({"first_name", "last_name", "company_name"})
-"""Names stand in the To header and in what people are asked to decide by."""
+_LINES: Final = frozenset({"first_name", "last_name", "company_name", "job_title"})
+"""Names stand in the To header, all of them in what people are asked to decide by."""
 _CACHED_CHARACTERS: Final = 40
 _LIMITS: Final = {"linkedin_url": MAX_URL_CHARACTERS, "website": MAX_URL_CHARACTERS, "notes": MAX_LONG_CHARACTERS}
 
@@ -117,7 +117,7 @@ def draft_lead(
     texts: dict[str, str | None] = dict.fromkeys(TEXT_COLUMNS)
     for column, text in fields.items():
         texts[column] = mended_field(column, text, clean=clean) or None
-    kept = {name: check_custom_value(name, value) for name, text in custom.items() if (value := text.strip())}
+    kept = {name: value for name, text in custom.items() if (value := mended_custom(name, text, clean=clean))}
     return LeadDraft(address.key, company_domain(address.ascii_domain), tuple(texts.values()), kept, list(tags))
 
 
@@ -134,7 +134,7 @@ def check_field(column: str, text: str) -> str:
     if not text.isprintable() and (_CONTROL if column == "notes" else _CONTROL_OR_BREAK).search(text):
         raise _refusal(column, "holds a line break or another control character", "Give it on one line of plain text.")
     # Fillers count as printable letters: only ASCII is known to show.
-    if column in _NAME_COLUMNS and not text.isascii():
+    if column in _LINES and not text.isascii():
         check_name(text, WIRE_NAMES[column])
     limit = _LIMITS.get(column, MAX_SHORT_CHARACTERS)
     if len(text) > limit:
@@ -152,7 +152,7 @@ def check_custom_value(name: str, text: str) -> str:
             field="customFields",
             details={"name": name[:MAX_CUSTOM_NAME_CHARACTERS]},
         )
-    return text
+    return text if text.isascii() else check_visible(text, f"customFields.{name[:MAX_CUSTOM_NAME_CHARACTERS]}")
 
 
 def check_custom_names(names: Iterable[str]) -> None:
@@ -197,6 +197,11 @@ def mended_field(column: str, text: str, *, clean: bool) -> str:
         return f"+{_NO_DIGIT.sub('', text)}"
     mend = _mend_cached if len(text) <= _CACHED_CHARACTERS else _mend
     return mend(column, text, clean)
+
+
+def mended_custom(name: str, text: str, *, clean: bool) -> str:
+    """The custom field ``name`` as it is stored; ``clean`` takes out what cannot be seen. Raises: InvalidInput."""
+    return check_custom_value(name, (without_hidden(text) if clean else text).strip())
 
 
 def _mend(column: str, text: str, clean: bool) -> str:

@@ -20,7 +20,7 @@ from postrider.kernel.zones import check_zone
 from postrider.mailboxes.hosts import IMAP_PORTS, SMTP_PORTS, check_host, check_port
 from postrider.mailboxes.ports import AccountChecker, MailAccount, Security
 from postrider.mailboxes.queries import account_of, secret_owner, used_today
-from postrider.mailboxes.rules import ServerKind, security_of, trouble_text
+from postrider.mailboxes.rules import ServerKind, security_of, trouble_text, why_not_sending
 from postrider.mailboxes.tables import Mailbox
 from postrider.storage.base import JsonObject
 from postrider.storage.paging import newest_first, next_cursor
@@ -77,6 +77,7 @@ class ServerOut(Output):
 class MailboxOut(Output):
     """One mailbox. ``status``: pending (not checked yet), active, error (``lastError`` says why), suspended.
 
+    ``sendingEnabled``: what its owner wants; ``notSending``: why nothing leaves from it all the same, null if it may.
     ``lastError`` names the side that failed: SMTP (sending) or IMAP (reading). ``coolUntil``: the server asked for a
     pause. Rates are percentages with one decimal. ``warmup`` and ``setupStatus`` (with its healthScore) are null:
     Postrider neither warms mailboxes up nor checks their DNS.
@@ -89,6 +90,7 @@ class MailboxOut(Output):
     connection_type: str
     status: str
     sending_enabled: bool
+    not_sending: str | None
     last_error: UntrustedText | None
     daily_send_limit: int
     sent_today: int
@@ -313,6 +315,7 @@ def _out(row: Mailbox, sent_today: int) -> MailboxOut:
         connection_type="sandbox" if row.provider == "sandbox" else "smtp",
         status=row.status,
         sending_enabled=row.sending_enabled,
+        not_sending=why_not_sending(row.status, enabled=row.sending_enabled),
         last_error=trouble_text(row.last_error, row.read_error),
         daily_send_limit=row.daily_send_limit,
         sent_today=sent_today,

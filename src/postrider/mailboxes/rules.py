@@ -27,6 +27,13 @@ def trouble_text(sending: str | None, reading: str | None) -> str | None:
     return " ".join(f"{name}: {text}" for name, text in sides if text) or None
 
 
+def why_not_sending(status: str, *, enabled: bool) -> str | None:
+    """Why nothing leaves from a mailbox; None when it may send."""
+    if not enabled:
+        return "sending is turned off"
+    return None if status == "active" else f"its status is {status}"
+
+
 def security_of(
     kind: ServerKind, port: int | None, secure: bool | None, security: Security | None
 ) -> tuple[int, Security]:

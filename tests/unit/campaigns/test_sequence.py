@@ -134,16 +134,19 @@ def test_ids_are_kept_by_name_then_by_place_among_steps_of_the_type() -> None:
     assert ids(inserted)[2] not in (a, b, c)
 
 
-def test_an_id_of_another_step_type_of_nobody_or_named_twice_is_not_taken_over() -> None:
+def test_an_id_of_another_step_type_of_nobody_or_named_twice_is_refused() -> None:
     before = normalise_sequence([email("a"), wait(), email("b")])
     a, w, b = ids(before)
-    stored = normalise_sequence(
-        [email("a", id=w), wait(id="step_unknown"), email("b", id=a), wait(), email("c", id=a)], before
-    )
-    found = ids(stored)
-    assert found[2] == a and found[0] not in (a, w) and found[1] == w
-    assert len(set(found)) == 5 and "step_unknown" not in found
-    assert b not in found[:1] or found[0] == b
+    for wrong, words in ((w, "of type wait"), ("step_unknown", "no step of this campaign"), (a, "stands twice")):
+        with pytest.raises(InvalidInput, match=words) as refused:
+            normalise_sequence([email("a", id=a), wait(id=w), email("b", id=wrong)], before)
+        assert refused.value.field == "sequence[2].id"
+    swapped = normalise_sequence([email("b", id=b, order=9), wait(id=w, order=5), email("a", id=a, order=1)], before)
+    assert ids(swapped) == [a, w, b]
+
+
+def test_in_a_first_sequence_ids_are_made_anew() -> None:
+    assert ids(normalise_sequence([email("a", id="step_of_another_campaign")]))[0] != "step_of_another_campaign"
 
 
 def test_waits_before_an_email_are_summed_and_positions_count_emails_only() -> None:

@@ -93,10 +93,10 @@ def test_what_is_left_out_is_removed_or_archived_once_used() -> None:
     assert [(subsequence.id, subsequence.status) for subsequence in left] == [(known.id, "archived")]
 
 
-def test_an_unknown_or_repeated_id_makes_a_new_subsequence() -> None:
-    stored = normalise_subsequences([tagged("a")])
-    made = normalise_subsequences(
-        [tagged("a", id=stored[0].id), tagged("b", id=stored[0].id), tagged("c", id="x")], stored
-    )
-    assert made[0].id == stored[0].id
-    assert len({subsequence.id for subsequence in made}) == 3 and "x" not in {s.id for s in made}
+def test_an_unknown_or_repeated_id_is_refused() -> None:
+    stored = normalise_subsequences([tagged("a", id="of_another_campaign")])
+    assert stored[0].id != "of_another_campaign", "where nothing is stored, ids are made anew"
+    for wrong, words in ((stored[0].id, "stands twice"), ("x", "no subsequence of this campaign")):
+        with pytest.raises(InvalidInput, match=words) as refused:
+            normalise_subsequences([tagged("a", id=stored[0].id), tagged("b", id=wrong)], stored)
+        assert refused.value.field == "subsequences[1].id"

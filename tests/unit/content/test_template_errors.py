@@ -30,7 +30,6 @@ def error_of(source: str, form: Form = "text", dialect: Dialect = SENDKIT) -> Te
         ("{{}}", 0, "no variable"),
         ("a{{ - }}", 1, "no variable"),
         ("{{|x}}", 0, "no variable"),
-        ("{{a|{b}}}", 0, "fallback"),
         ("{{" + "n" * 101 + "}}", 0, "at most 100"),
         ("{{n|" + "f" * 1_001 + "}}", 0, "at most 1,000"),
         ("{{LOOM}}", 0, "no variable"),
@@ -80,10 +79,30 @@ def test_an_error_says_what_is_wrong_and_at_which_character(
         ("{" + "|" * 100 + "}", 0),
         ("{a|{{#if b}}c|d{{/if}}}", 3),
         ("{a|b{{/if}}}", 4),
+        ("x {{a|{b}}}", 2),
     ],
 )
 def test_single_braces_are_held_to_the_same_rules_in_the_sendkit_dialect(source: str, offset: int) -> None:
     assert error_of(source).offset == offset
+
+
+@pytest.mark.parametrize(
+    ("source", "offset"),
+    [
+        ("x {{a{b}}", 2),
+        ("é {{a{b}c|d}}", 2),
+        ("x {{LOOM|c{d}|e}}", 2),
+        ('x {{#if a equals "{"}}y{{/if}}', 2),
+        ("x {{#if a|{b}}}", 2),
+        ("x {{IF a|{b}}}", 2),
+        ("{{a|{b}}} {{c", 10),
+        ("{{a|{b}}} {{/if}}", 10),
+        ("{{a|{{b}}}}", 0),
+        ("{{n|{" + "f" * 1_000 + "}}}", 0),
+    ],
+)
+def test_single_braces_stand_in_fallbacks_alone_in_the_reachkit_dialect(source: str, offset: int) -> None:
+    assert error_of(source, dialect=REACHKIT).offset == offset
 
 
 @pytest.mark.parametrize("source", ["{{<b>name</b>}}", "{{na<br/>me|x}}", "{{x|<!-- -->}}"])
@@ -100,7 +119,24 @@ def test_the_source_and_the_number_of_its_tags_are_limited() -> None:
 
 
 HOSTILE_PIECES = [
-    *("{", "{ ", "{|", "{a|", "{{", "{{a", "{{a|", "}", "|", "{}", "{ {} }", "{x|y}", "{{a}}"),
+    *(
+        "{",
+        "{ ",
+        "{|",
+        "{a|",
+        "{{",
+        "{{a",
+        "{{a|",
+        "{{a|{",
+        "{{a|{x}}} ",
+        "{{a|{ {}}}} ",
+        "}",
+        "|",
+        "{}",
+        "{ {} }",
+        "{x|y}",
+        "{{a}}",
+    ),
     *("\\", "\\ ", "\\\\", "\\{", "\\{{", "\\{{a", "{{SPINTAX|", "{{SPINTAX|a}}", "{{#if a}}", "{{/if}}", "{{else}}"),
     *("<", "<a", "<a ", '<a "', "<a =", '<a href="', '<a href="{{a}}">', "<a x={}", '<a x="{"', "<a b='{'>", "</{"),
     *("<!--", "<style", "<style>", "<style></style>", "<script>{", "&lt;", "{{&amp;", "{<a>|", "= ", "\n", "é"),

@@ -73,6 +73,29 @@ def test_a_fallback_is_used_as_text_when_the_value_is_empty(source: str, sendkit
     assert render(source, dialect=Dialect.REACHKIT) == (reachkit, ())
 
 
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{{nick|{x}}}", "{x}"),
+        ("a {{nick|{x}}} b", "a {x} b"),
+        ("{{nick|{x} y}}.", "{x} y."),
+        ("{{nick|x {y {z}}}}", "x {y {z}}"),
+        ("{{nick|{a|b}}}", "{a|b}"),
+        ("{{nick|{x}}", "{x"),
+        ("{{nick|x}}}", "x}"),
+        ("{{nick|x} y}}", "x} y"),
+        ("{{nick|}}}", "}"),
+        ("{{{nick|{x}}}}", "{{x}}"),
+        ("{{firstName|{x}}}", "Ada"),
+        ("{{firstName|{x}}}{{nick|{y}}}", "Ada{y}"),
+        ("{{SPINTAX|{{nick|{x}}}|{{nick|{x}}}}}", "{x}"),
+        ("{{LOOM|nick|{x}}}", "{x}"),
+    ],
+)
+def test_a_fallback_may_hold_braces_where_single_braces_mean_nothing(source: str, text: str) -> None:
+    assert render(source, dialect=Dialect.REACHKIT) == (text, ())
+
+
 def test_what_is_missing_is_blank_and_reported_once_as_it_was_written() -> None:
     source = "{{Nick  Name}}, {{city}} {{nick_name}} {{Nick Name}} {{blank}} {{7*7}} {{x.__class__}}"
     assert render(source) == (",      ", ("Nick Name", "city", "nick_name", "blank", "7*7", "x.__class__"))

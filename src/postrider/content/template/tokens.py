@@ -72,6 +72,7 @@ _PLAIN_QUOTED = {
 }
 _ESCAPE = re.compile(r"""\\(\{\{[^{}\\<>"']*+\}\}|\{\{|[\\{}|])""")
 _SPINTAX = re.compile(r"\{\{\s*+SPINTAX\s*+\|")
+_BEFORE_FALLBACK = re.compile(r"\s*+(?![#/]|(?i:if)\b)(?:LOOM\s*+\|)?+[^|{]*+\|")
 _VERBATIM_START = re.compile(r"<(?:!--|(?:style|script)(?=[\s/>]))", re.IGNORECASE)
 _VERBATIM_END = {
     "<!--": re.compile("-->"),
@@ -199,9 +200,9 @@ class _Lexer:
                 "This {{ has no }} that closes it.", offset=self.position, hint=r"Write \{{ for braces."
             )
         if "{" in inner:
-            raise TemplateError(
-                "A fallback cannot hold a brace.", offset=self.position, hint="Use {{#if name}}…{{/if}}."
-            )
+            self._refuse_brace(inner)
+            end = self._end_after_braces(inner, end)
+            inner = self.source[start:end]
         if len(inner) > MAX_TAG_CHARACTERS:
             raise TemplateError(f"A tag holds at most {MAX_TAG_CHARACTERS:,} characters.", offset=self.position)
         if self.html and _MARKUP_IN_TAG.search(inner):
@@ -211,6 +212,21 @@ class _Lexer:
                 hint="Put the formatting around the tag.",
             )
         self._emit(Kind.TAG, end + 2, unescape(inner) if self.html else inner)
+
+    def _refuse_brace(self, inner: str) -> None:
+        """A brace is text in a fallback where single braces mean nothing, and has no place in any other tag."""
+        fallback = _BEFORE_FALLBACK.match(inner)
+        if self.single_braces or fallback is None:
+            what = "fallback" if self.single_braces else "name or condition"
+            hint = "Use {{#if name}}…{{/if}}." if self.single_braces else "Only a fallback can: {{name|{text}}}."
+            raise TemplateError(f"A {what} cannot hold a brace.", offset=self.position, hint=hint)
+
+    def _end_after_braces(self, inner: str, end: int) -> int:
+        """The end of a tag whose fallback closes braces of its own right before it: ``{{name|{text}}}``."""
+        open_braces = inner.count("{") - inner.count("}")
+        while open_braces > 0 and self.source.startswith("}}}", end):
+            end, open_braces = end + 1, open_braces - 1
+        return end
 
     def _refuse_outside_quotes(self) -> None:
         if self.place in (Place.MARKUP, Place.SCRIPT):

@@ -4,6 +4,7 @@ import asyncio
 import difflib
 import json
 import math
+import shlex
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -73,7 +74,7 @@ async def _call(
             if operation.rest.waits_for_job and wait:
                 return await _follow(app, actor, job_id_of(answer.output), bar.watch)
         if operation.rest.waits_for_job:
-            await _say_who_works(app, job_id_of(answer.output))
+            await _say_who_works(app, job_id_of(answer.output), workspace)
         return answer.output.model_dump(mode="json", by_alias=True), 0
 
 
@@ -83,11 +84,12 @@ def _unknown(app: App, name: str) -> NotFound:
     return NotFound(f"There is no operation {name!r}.", hint=hint)
 
 
-async def _say_who_works(app: App, job_id: str) -> None:
+async def _say_who_works(app: App, job_id: str, workspace: str | None) -> None:
     if not await app.database.read(engine_runs):
         remark("No engine is running here, so the job waits until one does: postrider serve, or postrider engine.")
         remark("To have it done at once, call with --wait.")
-    remark(f"""See how far it has come: postrider call get_job --json '{{"id": "{job_id}"}}'""")
+    where = "" if workspace is None else f" --workspace {shlex.quote(workspace)}"
+    remark(f"""See how far it has come: postrider call get_job{where} --json '{{"id": "{job_id}"}}'""")
 
 
 async def _follow(app: App, actor: Actor, job_id: str, watch: Watch) -> tuple[dict[str, Any], int]:

@@ -3,6 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Final
+
+import structlog
 
 from postrider.access.queries import local_actor
 from postrider.app import App, build
@@ -10,13 +13,17 @@ from postrider.doors.installation import Installation
 from postrider.kernel.context import Actor
 from postrider.kernel.errors import Conflict
 from postrider.logs import configure_logs
-from postrider.settings import load_settings
+from postrider.settings import load_settings, unknown_variables
+
+_log: Final = structlog.get_logger("postrider.process")
 
 
 def open_app() -> App:
     """The installation that the environment describes. Raises: SettingsError, SchemaError, VaultError."""
     settings = load_settings()
     configure_logs(settings.log_level)
+    for name, near in unknown_variables().items():
+        _log.warning("unknown_setting", variable=name, did_you_mean=near)
     return build(settings)
 
 

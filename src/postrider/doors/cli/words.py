@@ -65,11 +65,13 @@ def _words(error: Exception) -> tuple[str, str | None] | None:
 def _database_words(error: Exception) -> tuple[str, str | None] | None:
     import sqlite3
 
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DBAPIError
+
+    from postrider.storage.away import is_away
 
     if isinstance(error, sqlite3.Error):
         return f"The database file cannot be used: {error}.", "Run: postrider doctor"
-    if not isinstance(error, OperationalError):
+    if not isinstance(error, DBAPIError) or not is_away(error):
         return None
     # The driver's first line names host and reason, never the password.
     reason = str(error.orig).strip().splitlines()[0] if error.orig else "no answer"

@@ -8,12 +8,16 @@ from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from postrider.doors.mcp.marks import marks_of
 from postrider.doors.mcp.text import error_facts, error_text, result_text
 from postrider.kernel.errors import InvalidInput, PostriderError
 from postrider.kernel.ids import encode_bits
 
 MAX_RESULT_BYTES: Final = 25_000
 """Of text and structured part together."""
+
+LEAST_TEXT_BYTES: Final = 8_000
+"""Of the text, where the structured part leaves less."""
 
 _ENVELOPE_BYTES: Final = 500
 _CUTS: Final = (4_000, 2_000, 1_000, 500, 250)
@@ -46,11 +50,13 @@ def structured(output: BaseModel) -> dict[str, Any]:
     return output.model_dump(mode="json", by_alias=True)
 
 
-def draft(output: BaseModel) -> Draft:
-    """What would be sent for ``output``."""
+def draft(output: BaseModel, declared: type[BaseModel] | None = None) -> Draft:
+    """What would be sent for ``output``. ``declared``: what the operation says it gives, if it says more than the type
+    of ``output``: of a page, what its items are."""
     fields = structured(output)
-    text = result_text(fields)
-    return Draft(fields, text, _size(fields) + len(text.encode()) + _ENVELOPE_BYTES)
+    size = _size(fields) + _ENVELOPE_BYTES
+    text = result_text(fields, marks_of(declared or type(output)), max(LEAST_TEXT_BYTES, MAX_RESULT_BYTES - size))
+    return Draft(fields, text, size + len(text.encode()))
 
 
 def result(draft: Draft, note: str | None = None) -> CallToolResult:

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
-from mcp_types import INVALID_REQUEST
+from mcp_types import INVALID_REQUEST, PARSE_ERROR, jsonrpc_message_adapter
+from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +25,7 @@ from postrider.kernel.errors import Forbidden, InvalidInput, LimitReached, NotFo
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
+_NO_JSON: Final = "PARSE_ERROR"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -127,14 +129,30 @@ async def _received(request: Request, receive: Receive) -> Receive:
     """
     if request.method != "POST":
         return receive
-    whole: list[Message] = [
-        {"type": "http.request", "body": await read_body(request, MAX_JSON_BYTES), "more_body": False}
-    ]
+    body = await read_body(request, MAX_JSON_BYTES)
+    _check_message(body)
+    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Message:
         return whole.pop() if whole else await receive()
 
     return receive_again
+
+
+def _check_message(body: bytes) -> None:
+    """Accepts one JSON-RPC message: the transport would answer anything else in its parser's words.
+
+    Raises: InvalidInput.
+    """
+    try:
+        jsonrpc_message_adapter.validate_json(body, by_name=False)
+    except ValidationError as error:
+        if error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid":
+            raise InvalidInput("The body is not JSON.", code=_NO_JSON, hint="Send one JSON object in UTF-8.") from None
+        raise InvalidInput(
+            "The body is not one JSON-RPC 2.0 message.",
+            hint='Send one object such as {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}, no batch.',
+        ) from None
 
 
 def _misdirected(status: int) -> PostriderError:
@@ -161,7 +179,8 @@ def _refusal(status: int, error: PostriderError, challenge: str = "") -> Respons
     """A JSON-RPC error without an id: clients show its message, where they would show a bare status otherwise."""
     message = f"{error.message} {error.hint}" if error.hint else error.message
     data = {"code": error.error_code, "hint": error.hint, "details": error_facts(error)}
-    body = {"jsonrpc": "2.0", "id": None, "error": {"code": INVALID_REQUEST, "message": message, "data": data}}
+    number = PARSE_ERROR if error.error_code == _NO_JSON else INVALID_REQUEST
+    body = {"jsonrpc": "2.0", "id": None, "error": {"code": number, "message": message, "data": data}}
     response = JSONResponse(body, status)
     if status == 401:
         response.headers["WWW-Authenticate"] = challenge

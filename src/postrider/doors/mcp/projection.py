@@ -94,7 +94,7 @@ class Projection:
 
     async def _answer(self, operation: Operation, call: Call) -> CallToolResult:
         """A result within its budget: a page that is too long is asked for again, shorter."""
-        draft = answers.draft((await self._dispatcher.call(call)).output)
+        draft = answers.draft((await self._dispatcher.call(call)).output, operation.output)
         note = None
         for _ in range(_MOST_ATTEMPTS):
             if draft.fits or not _can_shrink(operation, draft):
@@ -104,7 +104,7 @@ class Projection:
             if isinstance(page, int) and page > 1:
                 raise answers.page_too_large(page, limit)
             smaller = replace(call, arguments={**call.arguments, "limit": limit})
-            draft = answers.draft((await self._dispatcher.call(smaller)).output)
+            draft = answers.draft((await self._dispatcher.call(smaller)).output, operation.output)
             note = f"The limit was lowered to {limit}, so that the answer stays short."
         return answers.result(draft, note)
 

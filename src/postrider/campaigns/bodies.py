@@ -1,0 +1,60 @@
+"""The body of an email as it is sent, kept and shown: plain text made HTML, dangerous HTML removed. Pure."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from postrider.campaigns.documents import MAX_BODY_CHARACTERS, StepInput, SubsequenceInput, VariantInput
+from postrider.content.html import looks_like_html, plain_to_html, sanitise_html
+
+# Template braces, and the tables that HTML readers move text out of.
+_LANDMARKS: Final = re.compile(r"[{}|]|<table\b", re.IGNORECASE)
+_DROPPED: Final = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+
+
+def html_of(body: str) -> str:
+    """The HTML that a body, written as HTML or as plain text, is sent as."""
+    return sanitise_html(body if looks_like_html(body) else plain_to_html(body))
+
+
+def kept_body(body: str) -> str:
+    """``body`` as it is stored: the HTML that is sent, from which the same HTML is made again.
+
+    A body stays as it was written (and is converted for each email, as ever) where that would not hold: its template
+    tags stand between the rows of a table, or it would become longer than a body may be.
+    """
+    html = html_of(body)
+    if html and not looks_like_html(html):
+        html = f"<div>{html}</div>"
+    is_lasting = len(html) <= MAX_BODY_CHARACTERS and html_of(html) == html
+    return html if is_lasting and _keeps_template(body, html) else body
+
+
+def with_kept_bodies(steps: Sequence[StepInput]) -> list[StepInput]:
+    """``steps`` with all their bodies as they are stored."""
+    return [step.model_copy(update=_kept(step) | _kept_variants(step)) for step in steps]
+
+
+def with_kept_sequences(subsequences: Sequence[SubsequenceInput]) -> list[SubsequenceInput]:
+    """``subsequences`` with all their bodies as they are stored."""
+    return [each.model_copy(update={"sequence": with_kept_bodies(each.sequence)}) for each in subsequences]
+
+
+def _kept(text: StepInput | VariantInput) -> dict[str, object]:
+    return {"body": kept_body(text.body)} if text.body else {}
+
+
+def _kept_variants(step: StepInput) -> dict[str, object]:
+    if not step.variants:
+        return {}
+    return {"variants": [variant.model_copy(update=_kept(variant)) for variant in step.variants]}
+
+
+def _keeps_template(before: str, after: str) -> bool:
+    """Whether what is left of the template stands in the same order, and on the same side of every table."""
+    there = iter(_landmarks(_DROPPED.sub("", before)))
+    return all(mark in there for mark in _landmarks(after))
+
+
+def _landmarks(html: str) -> list[str]:
+    return [mark.lower() for mark in _LANDMARKS.findall(html)]

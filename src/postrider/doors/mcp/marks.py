@@ -1,0 +1,74 @@
+"""Which parts of an output hold strangers' words, as its schema marks them."""
+
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+JsonSchema = Mapping[str, Any]
+
+
+class Marks:
+    """The marks of one place in an output. ``untrusted``: everything here was written by other people or servers."""
+
+    def __init__(self, schema: JsonSchema, definitions: JsonSchema, *, inherited: bool = False) -> None:
+        beside = schema
+        schema = _resolved(schema, definitions)
+        self.untrusted = inherited or beside.get("untrusted") is True or schema.get("untrusted") is True
+        self._schema = schema
+        self._definitions = definitions
+        self._fields: dict[str, Marks] = {}
+
+    def of(self, name: str) -> "Marks":
+        """The marks of a field."""
+        properties = self._schema.get("properties", {})
+        if name not in properties:
+            return self._others
+        if name not in self._fields:
+            self._fields[name] = self._inner(properties[name])
+        return self._fields[name]
+
+    @cached_property
+    def each(self) -> "Marks":
+        """The marks of every entry of a list."""
+        return self._inner(self._schema.get("items"))
+
+    @property
+    def names_too(self) -> bool:
+        """Whether the names of the fields are strangers' too: those of a map are made like its values."""
+        return self.untrusted or ("properties" not in self._schema and self._others.untrusted)
+
+    @cached_property
+    def _others(self) -> "Marks":
+        return self._inner(self._schema.get("additionalProperties"))
+
+    def _inner(self, schema: Any) -> "Marks":
+        known = schema if isinstance(schema, dict) else {}
+        if not known and not self.untrusted:
+            return NO_MARKS
+        return Marks(known, self._definitions, inherited=self.untrusted)
+
+
+def _resolved(schema: JsonSchema, definitions: JsonSchema) -> JsonSchema:
+    """``schema`` without a reference, and without the choice of null, at its root."""
+    while True:
+        if "$ref" in schema:
+            schema = definitions[str(schema["$ref"]).rsplit("/", 1)[1]]
+            continue
+        choices = [choice for choice in schema.get("anyOf", ()) if choice.get("type") != "null"]
+        if len(choices) != 1:
+            return schema
+        marked = {"untrusted": True} if schema.get("untrusted") is True else {}
+        schema = {**choices[0], **marked}
+
+
+NO_MARKS: Final = Marks({}, {})
+"""Of what nobody but us has written."""
+
+
+@lru_cache(maxsize=500)
+def marks_of(model: type[BaseModel]) -> Marks:
+    """The marks of an output."""
+    schema = model.model_json_schema(mode="serialization")
+    return Marks(schema, schema.get("$defs", {}))
