@@ -34,7 +34,7 @@ STRANGERS: Final[dict[str, dict[str, Any]]] = {
     },
     "conversations": {"preview": _text("preview")},
     "dnc_entries": {"reason": LONG},
-    "enrollments": {"stop_reason": LONG, "thread_subject": _text("thread subject")},
+    "enrollments": {"stop_detail": LONG, "thread_subject": _text("thread subject")},
     "events": {"data": {"text": LONG, "detail": LONG}},
     "inbound_messages": {
         "from_name": _text("from name"),
@@ -73,7 +73,7 @@ OURS: Final[dict[str, str]] = {
     "daily_counts": "day variant kind",
     "dnc_entries": "kind value_hash value source",
     "engine_leases": "owner",
-    "enrollments": "status hold_reason thread_ids lease_owner claim",
+    "enrollments": "status hold_reason stop_reason thread_ids lease_owner claim",
     "events": "kind",
     "inbound_messages": "kind rule sub_kind match dedupe_key from_email defects folder",
     "jobs": "kind state arguments cursor created_by lease_owner",

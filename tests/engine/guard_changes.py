@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import delete, update
 
 from postrider.access.tables import Workspace
+from postrider.campaigns.endings import Stop
 from postrider.campaigns.tables import Enrollment
 from postrider.dnc.tables import DncEntry
 from postrider.mailboxes.tables import Mailbox
@@ -86,7 +87,7 @@ async def _take_over(world: World) -> None:
 async def _reply(world: World) -> None:
     now = world.installation.clock.now()
     await world.installation.app.database.write(
-        lambda s: stop_lead(s, world.workspace_id, EMAIL, "replied", "replied", now)
+        lambda s: stop_lead(s, world.workspace_id, EMAIL, "replied", Stop("replied"), now)
     )
 
 

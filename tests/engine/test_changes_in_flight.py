@@ -268,6 +268,10 @@ async def assert_unsubscribing_holds(world: World) -> None:
         await pass_time(world.installation, engine, timedelta(days=3))
     assert transport.before_message is None
     [enrollment] = await world.enrollments()
-    assert (enrollment.status, enrollment.stop_reason) == ("unsubscribed", "page")
+    assert (enrollment.status, enrollment.stop_reason, enrollment.stop_detail) == (
+        "unsubscribed",
+        "unsubscribed",
+        "page",
+    )
     assert (enrollment.due_at, enrollment.lease_owner, enrollment.hold_reason) == (None, None, None)
     assert await used(world.installation) == []

@@ -91,7 +91,7 @@ async def test_the_third_step_that_meets_a_full_mailbox_stops_the_lead(installat
             await pass_time(installation, engine, timedelta(hours=56))
     [enrollment] = await world.enrollments()
     assert (enrollment.status, enrollment.soft_bounces, enrollment.due_at) == ("failed", 3, None)
-    assert "full" in (enrollment.stop_reason or "")
+    assert enrollment.stop_reason == "mailbox_full"
     assert [event.kind for event in await world.rows(Event)].count("failed") == 1
     days = await installation.app.database.read(lambda s: s.query(SendDay).all())
     assert sum(row.sent for row in days) == 0

@@ -84,7 +84,7 @@ async def test_nothing_is_counted_twice_and_nothing_lost_when_a_folder_is_renumb
     await loop.poll_all()
     assert await room.kinds() == [("reply", "strong")] * 2
     assert await room.counts() == {"replied": 2}
-    assert {row.message_count for row in await room.conversations()} == {1}
+    assert {row.unread_count for row in await room.conversations()} == {1}
 
 
 async def test_mail_is_read_as_soon_as_the_server_announces_it(

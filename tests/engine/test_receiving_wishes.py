@@ -115,7 +115,7 @@ class TestAutomaticReplies:
         enrollment = await room.enrollment()
         assert (enrollment.status, enrollment.replied_at) == ("active", None)
         [conversation] = await room.conversations()
-        assert (conversation.unread_count, conversation.message_count) == (0, 1)
+        assert conversation.unread_count == 0
         assert await room.counts() == {"auto_replied": 1}
 
     async def test_that_name_a_day_of_return_put_the_next_step_off(self, installation: Installation) -> None:

@@ -89,7 +89,8 @@ async def test_a_lead_whom_the_server_cannot_reach_fails_alone_and_says_why(inst
     assert [mail.recipients for mail in sink.accepted] == [("bob@lead.test",)]
     failed = [row for row in await world.enrollments() if row.status == "failed"]
     assert [row.lead_id for row in failed] == world.lead_ids[:1]
-    assert (failed[0].stop_reason or "").startswith("cannot be sent: The mailbox's server does not offer SMTPUTF8")
+    assert failed[0].stop_reason == "cannot_be_sent"
+    assert (failed[0].stop_detail or "").startswith("The mailbox's server does not offer SMTPUTF8")
     [mailbox] = await world.rows(Mailbox)
     assert (mailbox.status, mailbox.last_error) == ("active", None)
     assert (await installation.call("list_dnc_entries"))["items"] == []
@@ -104,7 +105,8 @@ async def test_a_lead_whose_message_cannot_be_written_fails_alone(installation: 
     [mail] = sink.accepted
     assert mail.recipients == ("lead1@lead1.test",)
     [failed] = [row for row in await world.enrollments() if row.status == "failed"]
-    assert (failed.stop_reason or "").startswith("cannot be sent: to holds a line break")
+    assert failed.stop_reason == "cannot_be_sent"
+    assert (failed.stop_detail or "").startswith("to holds a line break")
     assert not [event for event in await world.rows(Event) if "refused" in str(event.data)]
     [mailbox] = await world.rows(Mailbox)
     assert mailbox.status == "active"

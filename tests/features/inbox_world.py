@@ -119,7 +119,6 @@ def conversation_values(
         "ai_tagged_at": None,
         "tags": [],
         "unread_count": 1,
-        "message_count": 2,
         "preview": text[:200],
         "last_reply_at": at,
         "created_at": at,

@@ -86,7 +86,7 @@ async def test_an_explanation_has_each_check_once(installation: Installation) ->
 
 async def test_why_a_lead_has_ended_is_a_word_and_a_text(installation: Installation) -> None:
     made = await ready_campaign(installation)
-    statement = update(Enrollment).values(status="unsubscribed", stop_reason="complaint")
+    statement = update(Enrollment).values(status="unsubscribed", stop_reason="complained", stop_detail="complaint")
     await installation.app.database.write(lambda s: s.execute(statement) and None)
     (item,) = (await installation.call("list_campaign_leads", id=made["id"]))["items"]
     found = await installation.call("explain_lead", id=made["id"], leadId=item["lead"]["id"])

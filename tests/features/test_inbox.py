@@ -212,7 +212,12 @@ async def test_some_labels_stop_the_lead_and_nobody_else(installation: Installat
     await installation.call("tag_conversation", conversationId=ids[0], aiTag=label)
     rows = {row.lead_id: row for row in await world.enrollments()}
     stopped, other = rows[world.lead_ids[0]], rows[world.lead_ids[1]]
-    assert (stopped.status, stopped.stop_reason, stopped.due_at) == ("stopped", f"label {label}", None)
+    assert (stopped.status, stopped.stop_reason, stopped.stop_detail, stopped.due_at) == (
+        "stopped",
+        "labelled",
+        label,
+        None,
+    )
     assert other.status == "active"
     assert await world.rows(DncEntry) == []
 

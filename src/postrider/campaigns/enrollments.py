@@ -143,7 +143,8 @@ def _bring_back(campaign: Campaign, enrollment: Enrollment, status: str, now: da
     position = enrollment.last_step + 1
     enrollment.next_step = position
     enrollment.queue = queue_for(position)
-    enrollment.stop_reason = enrollment.hold_reason = enrollment.sleep_until = None
+    enrollment.stop_reason = enrollment.stop_detail = None
+    enrollment.hold_reason = enrollment.sleep_until = None
     enrollment.updated_at = now
     if position > 0 and position >= len(emails):
         enrollment.status, enrollment.due_at = "completed", None

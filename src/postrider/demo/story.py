@@ -116,7 +116,7 @@ async def _standing(agent: Agent, campaign_id: str) -> list[LeadState]:
     """Every lead of the campaign; those that wait for their next email with the instant that explain_lead names."""
     found = []
     for item in await agent.all_items("list_campaign_leads", id=campaign_id):
-        lead, reason, next_at = item["lead"], item["stopDetail"] or item["stopReason"] or item["holdReason"], None
+        lead, reason, next_at = item["lead"], item["stopReason"] or item["holdReason"], None
         if item["status"] == "active" and reason is None:
             explained = await agent.call("explain_lead", id=campaign_id, leadId=lead["id"])
             next_at = explained["nextPossibleAt"] and datetime.fromisoformat(explained["nextPossibleAt"])

@@ -1,6 +1,5 @@
 """What the demo shows: tables for a terminal, and the same in plain text elsewhere."""
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,8 +19,6 @@ from postrider.demo.evidence import Evidence, LeadState
 _PLAIN_WIDTH: Final = 110
 _TEXT_CHARS: Final = 900
 _DAY_COLUMNS: Final = ("sent", "opened", "clicked", "replied", "autoReplied", "bounced", "unsubscribed", "complained")
-_CODES: Final = re.compile(r"^(?:\d[\d.]+ )+")
-_ADDRESS: Final = re.compile(r"<[^<>\s]+@[^<>\s]+>:? ?")
 
 
 def make_console() -> Console:
@@ -135,11 +132,9 @@ def standing_rows(evidence: Evidence) -> list[list[object]]:
 
 
 def _reason(lead: LeadState) -> str:
-    """The reason without what differs from lead to lead."""
     if lead.reason is None:
         return "waits for its next email" if lead.status == "active" else ""
-    said = _CODES.sub("", _ADDRESS.sub("", lead.reason))
-    return f"held: {said}" if lead.status == "active" else said
+    return f"held: {lead.reason}" if lead.status == "active" else lead.reason.replace("_", " ")
 
 
 def _counts(stats: Facts) -> list[object]:

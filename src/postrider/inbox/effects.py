@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from postrider.campaigns.endings import Stop
 from postrider.campaigns.states import RUNNING
 from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.inbox.arrivals import Reading
@@ -59,7 +60,7 @@ def prove_sent(
         session.execute(
             update(Conversation)
             .where(Conversation.workspace_id == attempt.workspace_id, Conversation.id == attempt.conversation_id)
-            .values(message_count=Conversation.message_count + 1, updated_at=now)
+            .values(updated_at=now)
         )
     return True
 
@@ -147,7 +148,7 @@ class Effects:
             return
         program = self._program(enrollment)
         if program.settings.stop_on_reply or wants_out:
-            self._end(enrollment, "replied", "replied" if strong else f"replied, {BY_ADDRESS}")
+            self._end(enrollment, "replied", Stop("replied", None if strong else BY_ADDRESS))
         if strong and (label in STOPPING or program.settings.stop_on_company_reply):
             self._stop_others(enrollment, program, label)
 
@@ -158,10 +159,10 @@ class Effects:
             return
         self.session.flush()
         if label in STOPPING:
-            stop_lead(self.session, lead.workspace_id, lead.email, "stopped", f"replied: {label}", self.now)
+            stop_lead(self.session, lead.workspace_id, lead.email, "stopped", Stop("replied", label), self.now)
         if program.settings.stop_on_company_reply and lead.company_domain is not None:
-            reason = f"somebody at {lead.company_domain} replied"
-            stop_company(self.session, lead.workspace_id, enrollment.campaign_id, lead.company_domain, reason, self.now)
+            stop = Stop("company_replied", lead.company_domain)
+            stop_company(self.session, lead.workspace_id, enrollment.campaign_id, lead.company_domain, stop, self.now)
 
     def _automatic(self, message: InboundMessage, verdict: Verdict, attempt: Attempt, strong: bool) -> None:
         """A machine answered: never a reply, never unread, never positive."""
@@ -188,10 +189,10 @@ class Effects:
             lead = self.session.get(Lead, (enrollment.workspace_id, enrollment.lead_id))
             if lead is not None:
                 self.session.flush()
-                reason = "auto-reply: left the company"
-                stop_lead(self.session, lead.workspace_id, lead.email, "stopped", reason, self.now)
+                stop = Stop("auto_replied", "left_company")
+                stop_lead(self.session, lead.workspace_id, lead.email, "stopped", stop, self.now)
         elif program.settings.stop_on_auto_reply:
-            self._end(enrollment, "stopped", f"auto-reply ({verdict.sub_kind or verdict.rule})")
+            self._end(enrollment, "stopped", Stop("auto_replied", verdict.sub_kind or verdict.rule))
         elif verdict.sub_kind == "ooo" and verdict.return_date is not None:
             return self._postpone(enrollment, program, verdict.return_date)
         return None
@@ -223,10 +224,10 @@ class Effects:
             attempt=attempt,
         )
 
-    def _end(self, enrollment: Enrollment, status: str, reason: str) -> None:
+    def _end(self, enrollment: Enrollment, status: str, stop: Stop) -> None:
         if enrollment.status in (_REPLIED_FROM if status == "replied" else RUNNING):
-            enrollment.status, enrollment.stop_reason, enrollment.due_at = status, reason, None
-            enrollment.updated_at = self.now
+            enrollment.status, enrollment.stop_reason, enrollment.stop_detail = status, stop.reason, stop.detail
+            enrollment.due_at, enrollment.updated_at = None, self.now
 
     def _enrollment(self, attempt: Attempt) -> Enrollment | None:
         if attempt.enrollment_id is None:

@@ -19,7 +19,6 @@ def note_reply(session: Session, message: InboundMessage, enrollment: Enrollment
     """The conversation with a person's message added: unread, in front, and back if somebody had removed it."""
     row = _conversation(session, message, enrollment, now)
     row.unread_count += 1
-    row.message_count += 1
     row.preview = _preview(message)
     row.last_reply_at = message.received_at
     row.mailbox_id = message.mailbox_id
@@ -32,7 +31,6 @@ def note_reply(session: Session, message: InboundMessage, enrollment: Enrollment
 def note_automatic(session: Session, message: InboundMessage, enrollment: Enrollment, now: datetime) -> Conversation:
     """The conversation with a machine's message added: there to be seen, but neither unread nor in front."""
     row = _conversation(session, message, enrollment, now)
-    row.message_count += 1
     row.updated_at = now
     message.conversation_id = row.id
     message.read_at = now
@@ -68,7 +66,6 @@ def _conversation(session: Session, message: InboundMessage, enrollment: Enrollm
             ai_tagged_at=None,
             tags=[],
             unread_count=0,
-            message_count=0,
             preview=_preview(message),
             last_reply_at=message.received_at,
             created_at=now,

@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from postrider.access.queries import lock_workspace
+from postrider.campaigns.endings import Stop
 from postrider.inbox.tables import Conversation
 from postrider.kernel.vault import Vault
 from postrider.leads.tables import Lead
@@ -54,4 +55,4 @@ def act_on_label(session: Session, vault: Vault, conversation: Conversation, lab
         unsubscribe_lead(session, vault, lead.workspace_id, lead.email, now, how="label unsubscribe", attempt=None)
     else:
         lock_workspace(session, lead.workspace_id)
-        stop_lead(session, lead.workspace_id, lead.email, "stopped", f"label {key}", now)
+        stop_lead(session, lead.workspace_id, lead.email, "stopped", Stop("labelled", key), now)

@@ -89,7 +89,7 @@ class ReplySettlement:
         self._connection.execute(
             update(Conversation)
             .where(Conversation.workspace_id == workspace_id, Conversation.id == self._work.conversation_id)
-            .values(message_count=Conversation.message_count + 1, updated_at=self._now)
+            .values(updated_at=self._now)
         )
         self._event("reply_sent", begun)
 

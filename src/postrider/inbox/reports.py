@@ -71,7 +71,8 @@ class Reports:
         """Shows the bounce also where the sequence had come to its end before."""
         row = self._enrollment(attempt)
         if row is not None and row.status == "completed":
-            row.status, row.stop_reason, row.bounced_at, row.updated_at = "bounced", text, self.now, self.now
+            row.status, row.stop_reason, row.stop_detail = "bounced", "bounced", text
+            row.bounced_at = row.updated_at = self.now
 
     def _stop_or_go_on(self, attempt: Attempt, found: BounceVerdict, text: str) -> None:
         row = self._enrollment(attempt)
@@ -90,7 +91,7 @@ class Reports:
         # A report is easily written by its recipient, so that even one about the sender stops this lead only.
         if row.status in RUNNING:
             row.status, row.due_at = "failed", None
-            row.stop_reason, row.updated_at = f"returned by the recipient's server: {text}"[:500], self.now
+            row.stop_reason, row.stop_detail, row.updated_at = "returned", text[:500], self.now
 
     def _enrollment(self, attempt: Attempt) -> Enrollment | None:
         if attempt.enrollment_id is None:

@@ -30,7 +30,6 @@ class Conversation(Base):
     ai_tagged_at: Mapped[Instant | None]
     tags: Mapped[JsonStrings]
     unread_count: Mapped[int]
-    message_count: Mapped[int]
     preview: Mapped[LongText]
     last_reply_at: Mapped[Instant]
     created_at: Mapped[Instant]

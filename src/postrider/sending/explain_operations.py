@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from pydantic import Field
 from sqlalchemy import select
 
+from postrider.campaigns.endings import in_words
 from postrider.campaigns.following import STILL_FOLLOWING, open_changes
 from postrider.campaigns.queries import find_campaign
 from postrider.campaigns.sequence import GONE, SequencePlace, StepNumber, StepPlace, place_of, step_places
@@ -28,7 +29,6 @@ from postrider.sending.planner import Explanation, explain
 from postrider.sending.program import Program, Programs
 from postrider.sending.rehearsal import rehearse
 from postrider.sending.standing import Question, read_standing
-from postrider.sending.stop_words import stop_of
 from postrider.sending.tables import Attempt, Event
 
 MAX_HISTORY: Final = 50
@@ -163,8 +163,8 @@ def explain_lead(ctx: Context, request: ExplainLead) -> LeadExplanation:
         next_sequence_step=coming.sequence_step,
         next_possible_at=next_at,
         mailbox_id=enrollment.mailbox_id,
-        stop_reason=stop_of(enrollment.status, enrollment.stop_reason).reason,
-        stop_detail=stop_of(enrollment.status, enrollment.stop_reason).detail,
+        stop_reason=enrollment.stop_reason,
+        stop_detail=enrollment.stop_detail,
         hold_reason=enrollment.hold_reason,
         checks=checks,
         attempts=_attempts(ctx, enrollment, step_places(program.emails)),
@@ -257,7 +257,7 @@ def _verdict(
     row: Campaign, enrollment: Enrollment, checks: list[CheckOut], next_at: datetime | None, finished: bool
 ) -> str:
     if enrollment.status not in ("active", "pending", "paused"):
-        because = f": {enrollment.stop_reason}" if enrollment.stop_reason else ""
+        because = f": {in_words(enrollment.stop_reason, enrollment.stop_detail)}" if enrollment.stop_reason else ""
         return f"Nothing more is sent: the lead is {enrollment.status}{because}."
     if enrollment.queue == QUEUE_HELD:
         reason = enrollment.hold_reason or "no reason noted"

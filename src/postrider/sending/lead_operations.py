@@ -26,7 +26,6 @@ from postrider.kernel.operation import Effect, Output, Rest, UntrustedText, oper
 from postrider.kernel.page import Page, PageInput
 from postrider.leads.queries import search_conditions
 from postrider.leads.tables import Lead
-from postrider.sending.stop_words import stop_of
 from postrider.sending.tables import Attempt
 from postrider.storage.paging import newest_first, next_cursor
 
@@ -134,8 +133,8 @@ def _items(session: Session, campaign: Campaign, rows: Sequence[tuple[Enrollment
             total_steps=len(emails),
             next_send_at=_next_send(enrollment),
             hold_reason=enrollment.hold_reason,
-            stop_reason=stop_of(enrollment.status, enrollment.stop_reason).reason,
-            stop_detail=stop_of(enrollment.status, enrollment.stop_reason).detail,
+            stop_reason=enrollment.stop_reason,
+            stop_detail=enrollment.stop_detail,
             replied_at=enrollment.replied_at,
             bounced_at=enrollment.bounced_at,
             lead=CampaignLeadPerson(

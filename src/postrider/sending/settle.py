@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, case, literal, select, update
 
+from postrider.campaigns.endings import Stop, StopReason
 from postrider.campaigns.states import QUEUE_FOLLOW_UP, QUEUE_HELD, RUNNING, UNKNOWN_OUTCOME
 from postrider.campaigns.tables import Enrollment
 from postrider.kernel.vault import Vault
@@ -55,7 +56,7 @@ class Settlement:
         if found.reason == CLAIM_LOST:
             return
         if found.reason == "on_dnc":
-            released = self._release({"status": "stopped", "stop_reason": found.detail, "due_at": None})
+            released = self._release(_ended("stopped", Stop("on_dnc", found.detail)))
         elif found.reason == "already_attempted":
             released = self._release(self._onward())
         else:
@@ -154,7 +155,7 @@ class Settlement:
             if outcome.kind == "soft":
                 self._give_step_up(begun, outcome)
             else:
-                self._fail(begun, outcome, "not accepted within 48 hours")
+                self._fail(begun, outcome, "not_accepted")
             return
         if self._release({"due_at": due_at, "queue": QUEUE_FOLLOW_UP}, self._bound()):
             self._give_back()
@@ -166,9 +167,8 @@ class Settlement:
         """From here on the lead hears from this mailbox alone: its server has seen the message."""
         return {"mailbox_id": self._work.sender.account.mailbox_id}
 
-    def _fail(self, begun: Begun, outcome: Deferred | Rejected, reason: str) -> None:
-        stopped = {"status": "failed", "due_at": None, "stop_reason": f"{reason}: {outcome.text}"[:500]}
-        if self._release(stopped):
+    def _fail(self, begun: Begun, outcome: Deferred | Rejected, reason: StopReason) -> None:
+        if self._release(_ended("failed", Stop(reason, outcome.text))):
             self._give_back()
             self._attempt(begun, "rejected", _result(outcome.kind, outcome))
             record_event(self._connection, "failed", self._subject(begun), self._now, {"text": outcome.text})
@@ -177,12 +177,11 @@ class Settlement:
         work = self._work
         mailbox = (work.workspace_id, work.sender.account.mailbox_id)
         if outcome.kind == "other":
-            self._fail(begun, outcome, "cannot be sent" if outcome.code is None else "refused by the server")
+            self._fail(begun, outcome, "cannot_be_sent" if outcome.code is None else "refused")
         elif outcome.kind == "soft":
             self._try_later(begun, outcome, None)
         elif outcome.kind == "hard":
-            stopped = {"status": "bounced", "due_at": None, "stop_reason": outcome.text[:500]}
-            if self._release(stopped, {"bounced_at": self._now}):
+            if self._release(_ended("bounced", Stop("bounced", outcome.text)), {"bounced_at": self._now}):
                 self._give_back()
                 self._attempt(begun, "rejected", _result("hard", outcome))
                 bounce_lead(
@@ -212,8 +211,7 @@ class Settlement:
         count += 1
         onward = self._onward()
         if count >= SOFT_BOUNCES or not self._can_follow(onward["next_step"]):
-            reason = f"the recipient's mailbox is full: {outcome.text}"[:500]
-            onward = {"status": "failed", "due_at": None, "stop_reason": reason}
+            onward = _ended("failed", Stop("mailbox_full", outcome.text))
         if self._release(onward, {"soft_bounces": count}):
             self._give_back()
             self._attempt(begun, "rejected", _result(outcome.kind, outcome))
@@ -259,6 +257,10 @@ class Settlement:
 
 def _reason(found: Objection) -> dict[str, Any]:
     return {"reason": found.reason, "detail": found.detail}
+
+
+def _ended(status: str, stop: Stop) -> Values:
+    return {"status": status, "due_at": None, **stop.columns()}
 
 
 def _result(kind: str, outcome: Deferred | Rejected) -> Values:

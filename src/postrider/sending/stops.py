@@ -1,12 +1,13 @@
 """What stops a lead for good: bounces, complaints, unsubscribing, replies. Used by sender, receiver and pages."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, select, update
 from sqlalchemy.orm import Session
 
 from postrider.access.queries import lock_workspace
+from postrider.campaigns.endings import Stop
 from postrider.campaigns.states import RUNNING
 from postrider.campaigns.tables import Enrollment
 from postrider.dnc.queries import add_entries
@@ -17,13 +18,15 @@ from postrider.mailboxes.tables import Mailbox
 from postrider.sending.events import Subject, record_event
 from postrider.sending.tables import Attempt, OutgoingReply
 
+Leaving = Literal["unsubscribed", "complained"]
+
 
 def bounce_lead(
     connection: Connection | Session, vault: Vault, subject: Subject, email: str, text: str, now: datetime
 ) -> None:
     """A hard bounce: the address goes on the do-not-contact list and the lead stops everywhere."""
     suppress(connection, vault, subject.workspace_id, email, source="bounce", reason=f"bounced: {text}"[:500], now=now)
-    stop_lead(connection, subject.workspace_id, email, "bounced", text[:500], now, bounced_at=now)
+    stop_lead(connection, subject.workspace_id, email, "bounced", Stop("bounced", text), now, bounced_at=now)
     if subject.mailbox_id is not None:
         connection.execute(
             update(Mailbox)
@@ -79,7 +82,14 @@ def complain_lead(session: Session, vault: Vault, email: str, now: datetime, *, 
 
 
 def _leave(
-    session: Session, workspace_id: str, email: str, now: datetime, *, how: str, kind: str, attempt: Attempt | None
+    session: Session,
+    workspace_id: str,
+    email: str,
+    now: datetime,
+    *,
+    how: str,
+    kind: Literal["unsubscribed", "complained"],
+    attempt: Attempt | None,
 ) -> None:
     """Ends all enrollments of an address, and records why for the one whose message brought it about."""
     attempt = attempt or _last_attempt(session, workspace_id, email)
@@ -87,11 +97,12 @@ def _leave(
     if attempt is not None and attempt.enrollment_id is not None:
         cause = session.get(Enrollment, (workspace_id, attempt.enrollment_id), with_for_update=True)
     is_news = cause is not None and (cause.unsubscribed_at is None or kind == "complained")
-    stop_lead(session, workspace_id, email, "unsubscribed", how, now, unsubscribed_at=now)
+    stop = Stop(kind, how)
+    stop_lead(session, workspace_id, email, "unsubscribed", stop, now, unsubscribed_at=now)
     if cause is None or attempt is None or not is_news:
         return
     if cause.status in ("completed", "replied", "stopped"):
-        cause.status, cause.stop_reason = "unsubscribed", how
+        cause.status, cause.stop_reason, cause.stop_detail = "unsubscribed", stop.reason, stop.detail
     cause.unsubscribed_at = cause.unsubscribed_at or now
     cause.updated_at = now
     record_event(session, kind, Subject.of(attempt), now, {"how": how})
@@ -109,7 +120,7 @@ def stop_lead(
     workspace_id: str,
     email: str,
     status: str,
-    reason: str,
+    stop: Stop,
     now: datetime,
     **columns: Any,
 ) -> None:
@@ -118,12 +129,12 @@ def stop_lead(
     connection.execute(
         update(Enrollment)
         .where(Enrollment.workspace_id == workspace_id, Enrollment.lead_id == lead, Enrollment.status.in_(RUNNING))
-        .values(status=status, stop_reason=reason, due_at=None, updated_at=now, **columns)
+        .values(status=status, due_at=None, updated_at=now, **stop.columns(), **columns)
     )
 
 
 def stop_company(
-    connection: Connection | Session, workspace_id: str, campaign_id: str, domain: str, reason: str, now: datetime
+    connection: Connection | Session, workspace_id: str, campaign_id: str, domain: str, stop: Stop, now: datetime
 ) -> None:
     """Ends the running enrollments of everybody of one company (registrable domain) in one campaign."""
     colleagues = select(Lead.id).where(Lead.workspace_id == workspace_id, Lead.company_domain == domain)
@@ -135,5 +146,5 @@ def stop_company(
             Enrollment.lead_id.in_(colleagues),
             Enrollment.status.in_(RUNNING),
         )
-        .values(status="stopped", stop_reason=reason, due_at=None, updated_at=now)
+        .values(status="stopped", due_at=None, updated_at=now, **stop.columns())
     )

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from postrider.access.queries import lock_workspace
 from postrider.access.tables import Workspace
+from postrider.campaigns.endings import Stop
 from postrider.campaigns.enrollments import campaign_to_fill
 from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.dnc.queries import add_entries
@@ -157,7 +158,7 @@ def list_the_lead(crash: CrashWorld, session: Session, email: str) -> None:
 
 def stop_the_lead(crash: CrashWorld, session: Session, email: str) -> None:
     """As a reply does."""
-    stop_lead(session, crash.world.workspace_id, email, "replied", "replied", crash.installation.app.clock.now())
+    stop_lead(session, crash.world.workspace_id, email, "replied", Stop("replied"), crash.installation.app.clock.now())
 
 
 def pause_the_campaign(crash: CrashWorld, session: Session, email: str) -> None:
