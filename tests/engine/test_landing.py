@@ -14,6 +14,7 @@ from postrider.engine import worker
 from postrider.engine.replies import ReplyLoop
 from postrider.engine.transmission import begin_whole, carry_through, to_its_end
 from postrider.inbox.reply_claims import ReplyTick
+from postrider.inbox.reply_recovery import recover_replies
 from postrider.sending.outcomes import Delivered, Outcome
 from postrider.sending.recovery import recover_batch
 from postrider.storage.tables import EngineLease
@@ -94,6 +95,23 @@ async def test_work_that_is_itself_cancelled_ends() -> None:
     inner.cancel()
     with anyio.fail_after(5), pytest.raises(asyncio.CancelledError):
         await outer
+
+
+async def test_a_cancellation_is_not_lost_when_the_work_fails_after_it() -> None:
+    gate = asyncio.Event()
+
+    async def fail() -> None:
+        await gate.wait()
+        raise ValueError("too late")
+
+    outer = asyncio.create_task(to_its_end(fail()))
+    await anyio.lowlevel.checkpoint()
+    outer.cancel()
+    await anyio.lowlevel.checkpoint()
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await outer
+    assert outer.cancelled()
 
 
 async def until_dotted(world: World) -> None:
@@ -204,3 +222,24 @@ async def test_an_answer_that_comes_after_another_engine_took_over_settles_what_
             await until(all_are_sent)
     assert {(row.status, row.hold_reason) for row in await world.enrollments()} == {("completed", None)}
     assert len(sink.accepted) == LEADS
+
+
+async def test_a_late_answer_settles_a_reply_too(installation: Installation) -> None:
+    database, now = installation.app.database, installation.clock.now()
+    async with SmtpSink([Rule("dot", delay_seconds=2)], users=USERS) as sink:
+        world, [conversation_id] = await inbox(installation, port=sink.port)
+        await queue(installation, conversation_id)
+
+        async def is_dotted() -> bool:
+            return [row.state for row in await reply_attempts(world)] == ["dotted"]
+
+        async def is_sent() -> bool:
+            return [row.status for row in await replies(world)] == ["sent"]
+
+        async with running_engine(installation, transport_with()):
+            await until(is_dotted)
+            [reply] = await replies(world)
+            assert await database.write(lambda s: recover_replies(s, [str(reply.lease_owner)], now)) == (0, 1)
+            await until(is_sent)
+    assert len(sink.accepted) == 1
+    assert [row.state for row in await reply_attempts(world)] == ["sent"]

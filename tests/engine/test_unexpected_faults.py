@@ -157,7 +157,9 @@ async def test_a_reply_loop_that_is_cancelled_calls_back_what_has_not_come_to_it
         await queue(installation, conversation_id)
         await app.database.hot(lambda c: take_lease(c, "me", 600))
         sender = ReplySender(app.database, transport, app.vault, app.clock, Passages())
-        task = asyncio.create_task(ReplyLoop(sender, "me", app.signals.events["replies"], Rest()).run())
+        task = asyncio.create_task(
+            ReplyLoop(sender, "me", app.signals.events["replies"], asyncio.Event(), Rest()).run()
+        )
         await sink.until_fault("rcpt")
         task.cancel()
 

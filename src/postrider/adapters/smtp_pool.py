@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from postrider.adapters.smtp_data import StaleConnection
 from postrider.adapters.smtp_wire import SmtpWire, WireError
 from postrider.mailboxes.ports import MailAccount, ServerAccess
-from postrider.sending.outcomes import Deferred, Outcome
+from postrider.sending.outcomes import Deferred, Delivered, Outcome
 from postrider.sending.ports import CONNECTIONS_PER_MAILBOX
 from postrider.sending.retries import BEFORE_RECIPIENT
 
@@ -39,15 +39,23 @@ class SmtpSession:
     expiry: asyncio.TimerHandle | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _TurnedAway:
+    """When a server refused a mailbox itself (a dial that failed, "slow down"), to which access, and what it gave."""
+
+    at: float
+    access: ServerAccess
+    answer: Outcome | Exception
+
+
 @dataclass(slots=True)
 class _Lane:
-    """``turned_away``: when the server last refused the mailbox itself (a dial that failed, a no before any recipient),
-    and what came of it. It is the answer for whoever was waiting for a session then: 60 more tries help nobody."""
+    """``turned_away``: the answer also for whoever was waiting for a session then. 60 more tries would help nobody."""
 
     slots: asyncio.Semaphore
     idle: list[SmtpSession] = field(default_factory=list)
     users: int = 0
-    turned_away: "tuple[float, Outcome | Exception] | None" = None
+    turned_away: "_TurnedAway | None" = None
 
 
 LaneKey = tuple[str, str]
@@ -78,8 +86,9 @@ class SmtpPool:
         asked_at = asyncio.get_running_loop().time()
         try:
             async with lane.slots:
-                if lane.turned_away is not None and lane.turned_away[0] >= asked_at:
-                    return _again(lane.turned_away[1])
+                away = lane.turned_away
+                if away is not None and away.at >= asked_at and away.access == access:
+                    return _again(away.answer)
                 return await self._serve(key, lane, account, access, use)
         finally:
             lane.users -= 1
@@ -94,7 +103,7 @@ class SmtpPool:
         try:
             session = await self._dial(account, access)
         except Exception as error:
-            lane.turned_away = (asyncio.get_running_loop().time(), error)
+            lane.turned_away = _TurnedAway(asyncio.get_running_loop().time(), access, error)
             raise
         return await self._lend(key, lane, session, use)
 
@@ -141,8 +150,10 @@ class SmtpPool:
         self._lent.add(session.wire)
         try:
             outcome = await use(session)
-            if isinstance(outcome, Deferred) and outcome.stage in BEFORE_RECIPIENT:
-                lane.turned_away = (asyncio.get_running_loop().time(), outcome)
+            if isinstance(outcome, Deferred) and outcome.stage in BEFORE_RECIPIENT and outcome.kind != "transient":
+                lane.turned_away = _TurnedAway(asyncio.get_running_loop().time(), session.access, outcome)
+            elif isinstance(outcome, Delivered):
+                lane.turned_away = None
             return outcome
         finally:
             self._lent.discard(session.wire)

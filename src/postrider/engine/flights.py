@@ -44,17 +44,19 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many may be on their way at a time, in all and for one mailbox."""
+    """How many may be on their way at a time, in all and for one mailbox; from how few on the loop looks for more."""
 
     most: int
     per_mailbox: int
+    refill_at: int
 
 
 class Flights:
     """Messages between their claim and their outcome, each in a task of its own.
 
-    ``wake`` is set when there is room again. ``hang_up``: see MailTransport. ``in_doubt``: something may be claimed and
-    not on its way, because the database was away; ``recover`` puts it back exactly as after a crash.
+    ``wake`` is set when there is room again, ``lease_doubt`` when a claim proves lost. ``hang_up``: see MailTransport.
+    ``in_doubt``: something may be claimed and not on its way, because the database was away; ``recover`` puts it back
+    exactly as after a crash.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Flights:
         claims: Claims,
         limits: Limits,
         wake: asyncio.Event,
+        lease_doubt: asyncio.Event,
         hang_up: Callable[[], None],
     ) -> None:
         self._database = database
@@ -73,6 +76,7 @@ class Flights:
         self._claims = claims
         self._limits = limits
         self._wake = wake
+        self._lease_doubt = lease_doubt
         self._hang_up = hang_up
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._busy: Counter[str] = Counter()
@@ -105,12 +109,14 @@ class Flights:
         self._busy[mailbox_id] += 1
         task = asyncio.create_task(self._fly(claim_id, sending))
         self._tasks[task] = claim_id
-        task.add_done_callback(lambda done: self._landed(done, mailbox_id))
+        task.add_done_callback(lambda done: self._landed(done, mailbox_id, sending))
 
     async def recover(self) -> None:
         """Puts back what is claimed and no longer on its way."""
         if not self.in_doubt:
             return
+        # Whatever comes into doubt from here on may have been missed.
+        self.in_doubt = False
         now = self._clock.now()
         try:
             claimed = await self._database.read(lambda s: self._claims.of(s, self._owner))
@@ -118,9 +124,11 @@ class Flights:
             recovered = await self._database.write(lambda s: self._claims.recover(s, [self._owner], now, only=lost))
         except Exception:
             log.exception("recovery_failed")
+            self.in_doubt = True
             return
-        # One that is locked (its transaction has not ended on the server yet) is looked at again.
-        self.in_doubt = sum(recovered) < len(lost)
+        if sum(recovered) < len(lost):
+            # One that is locked (its transaction has not ended on the server yet) is looked at again.
+            self.in_doubt = True
 
     async def land(self) -> None:
         """Returns when everything has ended, after 19 seconds at most.
@@ -161,12 +169,17 @@ class Flights:
             if isinstance(came_of_it, Objection | Held) and came_of_it.reason == CLAIM_LOST:
                 # Another engine may have it, or this one's lease ran out and the row is still in its name.
                 self.in_doubt = True
+                self._lease_doubt.set()
 
-    def _landed(self, task: "asyncio.Task[None]", mailbox_id: str) -> None:
+    def _landed(self, task: "asyncio.Task[None]", mailbox_id: str, sending: Coroutine[Any, Any, object]) -> None:
         self._tasks.pop(task, None)
+        if task.cancelled():
+            # Perhaps before its first step.
+            self.in_doubt = True
+            sending.close()
         was_full = self._busy[mailbox_id] >= self._limits.per_mailbox
         self._busy[mailbox_id] -= 1
         if not self._busy[mailbox_id]:
             del self._busy[mailbox_id]
-        if was_full or len(self._tasks) <= self._limits.most // 2:
+        if was_full or len(self._tasks) <= self._limits.refill_at:
             self._wake.set()

@@ -23,7 +23,7 @@ from postrider.storage.database import Database
 
 log = structlog.get_logger(__name__)
 
-LIMITS: Final = Limits(most=256, per_mailbox=64)
+LIMITS: Final = Limits(most=256, per_mailbox=64, refill_at=128)
 CLAIMS: Final = Claims(claims_of, recover_batch)
 CLAIM_LIMIT: Final = 128
 LOOK_AGAIN_SECONDS: Final = 30.0
@@ -42,6 +42,7 @@ class OutgoingLoop:
         claimant: Claimant,
         sender: StepSender,
         wake: asyncio.Event,
+        lease_doubt: asyncio.Event,
         rest: Rest,
         beat: Callable[[], Awaitable[None]],
     ) -> None:
@@ -53,7 +54,7 @@ class OutgoingLoop:
         self._rest = rest
         self._beat = beat
         self._sends_since_beat = False
-        self._flights = Flights(database, clock, claimant.owner, CLAIMS, LIMITS, wake, sender.hang_up)
+        self._flights = Flights(database, clock, claimant.owner, CLAIMS, LIMITS, wake, lease_doubt, sender.hang_up)
         self._rounds = 0
         self._stopping = False
 
@@ -68,7 +69,7 @@ class OutgoingLoop:
                     await self._note_beat()
                     self._sends_since_beat = False
                 next_at, more = await self._round()
-                if more and not flights.in_doubt and len(flights) < LIMITS.most // 2:
+                if more and not flights.in_doubt and len(flights) < LIMITS.refill_at:
                     continue
                 # Whatever is in flight wakes the loop when it is done, so only an idle loop waits for an instant.
                 with self._rest.resting("outgoing", self._wake, busy=flights.is_busy):

@@ -25,13 +25,15 @@ from postrider.kernel.vault import Vault
 from postrider.sending.guards import Objection
 from postrider.sending.letter import unwritable
 from postrider.sending.message_ids import new_message_token
-from postrider.sending.outcomes import Outcome
+from postrider.sending.outcomes import Delivered, Outcome
 from postrider.sending.ports import MailTransport
+from postrider.sending.program import Programs
+from postrider.sending.unknown import settle_late
 from postrider.storage.database import Database
 
 log = structlog.get_logger(__name__)
 
-LIMITS: Final = Limits(most=16, per_mailbox=PER_MAILBOX)
+LIMITS: Final = Limits(most=16, per_mailbox=PER_MAILBOX, refill_at=16)
 CLAIMS: Final = Claims(claimed_replies, recover_replies)
 LOOK_AGAIN_SECONDS: Final = 30.0
 """Wall time after which the loop looks at the database anyway: another process may have queued a reply."""
@@ -61,7 +63,7 @@ class ReplySender:
 
         async def take_back(begun: ReplyBegun | Objection) -> None:
             if isinstance(begun, ReplyBegun):
-                await self.database.hot(lambda c: self._settlement(c, work).settle(begun, INTERRUPTED))
+                await self._settle(work, begun, INTERRUPTED)
 
         begun = await begin_whole(self.database.hot(begin, urgent=True), take_back)
         if isinstance(begun, Objection):
@@ -70,10 +72,17 @@ class ReplySender:
         try:
             return await carry_through(
                 self._transmit(work, begun, passage),
-                lambda outcome: self.database.hot(lambda c: self._settlement(c, work).settle(begun, outcome)),
+                lambda outcome: self._settle(work, begun, outcome),
             )
         finally:
             passage.leave()
+
+    async def _settle(self, work: ReplyWork, begun: ReplyBegun, outcome: Outcome) -> None:
+        written = await self.database.hot(lambda c: self._settlement(c, work).settle(begun, outcome))
+        if isinstance(outcome, Delivered) and not written:
+            now = self.clock.now()
+            # No campaign goes on from a reply, so that none has to be known.
+            await self.database.write(lambda s: settle_late(s, Programs(), work.workspace_id, begun.attempt_id, now))
 
     async def _transmit(self, work: ReplyWork, begun: ReplyBegun, passage: Passage) -> Outcome:
         try:
@@ -95,14 +104,18 @@ class ReplySender:
 class ReplyLoop:
     """Sends replies as they fall due, a few at a time for each mailbox."""
 
-    def __init__(self, sender: ReplySender, owner: str, wake: asyncio.Event, rest: Rest) -> None:
+    def __init__(
+        self, sender: ReplySender, owner: str, wake: asyncio.Event, lease_doubt: asyncio.Event, rest: Rest
+    ) -> None:
         self._database = sender.database
         self._clock = sender.clock
         self._sender = sender
         self._owner = owner
         self._wake = wake
         self._rest = rest
-        self._flights = Flights(sender.database, sender.clock, owner, CLAIMS, LIMITS, wake, sender.transport.hang_up)
+        self._flights = Flights(
+            sender.database, sender.clock, owner, CLAIMS, LIMITS, wake, lease_doubt, sender.transport.hang_up
+        )
         self._stopping = False
 
     async def run(self) -> None:

@@ -94,13 +94,12 @@ async def to_its_end(work: Awaitable[Result]) -> Result:
     cancelled: asyncio.CancelledError | None = None
     while not working.done():
         try:
-            await asyncio.shield(working)
+            await asyncio.wait({working})
         except asyncio.CancelledError as error:
-            if working.cancelled():
-                raise
             cancelled = error
     if cancelled is not None:
-        working.exception()
+        if not working.cancelled() and (failure := working.exception()) is not None:
+            raise cancelled from failure
         raise cancelled
     return working.result()
 

@@ -107,6 +107,7 @@ class Engine:
     rest: Rest = field(default_factory=Rest)
     programs: Programs = field(default_factory=Programs)
     passages: Passages = field(default_factory=Passages)
+    _lease_doubt: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _receiver: ReceiverLoop | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -209,12 +210,14 @@ class Engine:
         self.rest.expect("outgoing")
         claimant = Claimant(owner, self.programs, self.vault)
         wake = self.signals.events["sender"]
-        return OutgoingLoop(self.database, self.clock, claimant, sender, wake, self.rest, self._note_beat)
+        return OutgoingLoop(
+            self.database, self.clock, claimant, sender, wake, self._lease_doubt, self.rest, self._note_beat
+        )
 
     def _replies(self, owner: str, transport: MailTransport) -> ReplyLoop:
         self.rest.expect("replies")
         sender = ReplySender(self.database, transport, self.vault, self.clock, self.passages)
-        return ReplyLoop(sender, owner, self.signals.events["replies"], self.rest)
+        return ReplyLoop(sender, owner, self.signals.events["replies"], self._lease_doubt, self.rest)
 
     def _receiving(self, owner: str) -> ReceiverLoop | None:
         reader, parser = self.outside.reader, self.outside.parser
@@ -240,10 +243,11 @@ class Engine:
         return SentCopies(self.outside.transport, reader) if reader is not None else None
 
     async def _keep_lease(self, owner: str) -> None:
-        """Renews the lease three times per term, and nothing else: nothing may come between."""
+        """Renews the lease three times per term, or when it is in doubt, and nothing else: nothing may come between."""
         seconds = self.settings.engine_lease_seconds
         while True:
-            await asyncio.sleep(seconds / 3)
+            await _either(self._lease_doubt, seconds / 3)
+            self._lease_doubt.clear()
             try:
                 alive = await self.database.hot(lambda c: renew_lease(c, owner, seconds), urgent=True)
             except Exception:

@@ -55,11 +55,11 @@ class ReplySettlement:
         else:
             self._release("pending", found.detail)
 
-    def settle(self, begun: ReplyBegun, outcome: Outcome) -> None:
-        """The outcome of an attempt that stands in the ledger."""
+    def settle(self, begun: ReplyBegun, outcome: Outcome) -> bool:
+        """The outcome of an attempt that stands in the ledger. False: delivered, but the claim was lost."""
         match outcome:
             case Delivered():
-                self._delivered(begun, outcome)
+                return self._delivered(begun, outcome)
             case Held():
                 self._held(begun, outcome)
             case Unknown():
@@ -70,10 +70,11 @@ class ReplySettlement:
                 self._deferred(begun, outcome)
             case Rejected():
                 self._rejected(begun, outcome)
+        return True
 
-    def _delivered(self, begun: ReplyBegun, outcome: Delivered) -> None:
+    def _delivered(self, begun: ReplyBegun, outcome: Delivered) -> bool:
         if not self._release("sent", None):
-            return
+            return False
         refused = [f"{copy.address}: {copy.code} {copy.text}" for copy in outcome.refused_copies]
         self._attempt(
             begun,
@@ -92,6 +93,7 @@ class ReplySettlement:
             .values(updated_at=self._now)
         )
         self._event("reply_sent", begun)
+        return True
 
     def _held(self, begun: ReplyBegun, outcome: Held) -> None:
         """Something said no at the second marker: the dot did not leave."""

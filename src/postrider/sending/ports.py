@@ -8,7 +8,7 @@ from postrider.mailboxes.ports import MailAccount
 from postrider.sending.outcomes import Outcome
 
 CONNECTIONS_PER_MAILBOX: Final = 4
-"""To its outgoing server; also how many of its messages may be unknown after a crash."""
+"""To its outgoing server; also how many of its campaign emails and replies may be unknown after a crash."""
 
 Marker = Callable[[], Awaitable[bool]]
 """Commits the second marker (``dotted``). False: something changed meanwhile, so the dot must not be sent."""
