@@ -1,13 +1,14 @@
 """Settings, read once from ``POSTRIDER_*`` environment variables. Units stand in the names; no secret has a default."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
+T = TypeVar("T")
 PREFIX: Final = "POSTRIDER_"
 _TESTS: Final = f"{PREFIX}TEST_"
 """How the variables of the test suite begin."""
@@ -15,7 +16,14 @@ LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class SettingsError(ValueError):
-    """A setting cannot be used; the text names the variable, what is allowed and what to do."""
+    """Settings cannot be used; the text names each variable, what is allowed and what to do.
+
+    ``each``: the same, one by one.
+    """
+
+    def __init__(self, *each: str) -> None:
+        super().__init__(" ".join(each))
+        self.each = each
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,19 @@ def _database_url(text: str | None) -> str | None:
     )
 
 
+def _level(text: str) -> str:
+    level = text.upper() or "INFO"
+    if level not in LOG_LEVELS:
+        raise SettingsError(f"{PREFIX}LOG_LEVEL is {level!r}; use one of {', '.join(LOG_LEVELS)}.")
+    return level
+
+
+def _ca_file(text: str) -> Path | None:
+    if text and not Path(text).is_file():
+        raise SettingsError(f"{PREFIX}TLS_CA_FILE names no file; give the path of a PEM file or leave it unset.")
+    return Path(text) if text else None
+
+
 def unknown_variables(environment: Mapping[str, str] | None = None) -> dict[str, str | None]:
     """The POSTRIDER_* variables that mean nothing (a typing error, as a rule), each with the nearest one that does."""
     env = os.environ if environment is None else environment
@@ -106,25 +127,38 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     def get(name: str, default: str = "") -> str:
         return env.get(PREFIX + name, default).strip()
 
+    problems: list[str] = []
+
+    def read(check: Callable[..., T], *arguments: object) -> T | None:
+        try:
+            return check(*arguments)
+        except SettingsError as error:
+            problems.extend(error.each)
+            return None
+
     data_dir = Path(get("DATA_DIR") or Path.home() / ".postrider").expanduser()
-    level = get("LOG_LEVEL", "INFO").upper() or "INFO"
-    if level not in LOG_LEVELS:
-        raise SettingsError(f"{PREFIX}LOG_LEVEL is {level!r}; use one of {', '.join(LOG_LEVELS)}.")
-    ca_file = get("TLS_CA_FILE")
-    if ca_file and not Path(ca_file).is_file():
-        raise SettingsError(f"{PREFIX}TLS_CA_FILE names no file; give the path of a PEM file or leave it unset.")
+    level = read(_level, get("LOG_LEVEL"))
+    ca_file = read(_ca_file, get("TLS_CA_FILE"))
+    database_url = read(_database_url, get("DATABASE_URL"))
+    public_url = read(_url, "PUBLIC_URL", get("PUBLIC_URL"))
+    ai_base_url = read(_url, "AI_BASE_URL", get("AI_BASE_URL"))
+    private = read(_flag, "ALLOW_PRIVATE_HOSTS", get("ALLOW_PRIVATE_HOSTS"))
+    lease = read(_seconds, "ENGINE_LEASE_SECONDS", get("ENGINE_LEASE_SECONDS") or "30", 1, 600)
+    poll = read(_seconds, "MAILBOX_POLL_SECONDS", get("MAILBOX_POLL_SECONDS") or "60", 1, 3600)
+    if problems or level is None or private is None or lease is None or poll is None:
+        raise SettingsError(*problems)
     return Settings(
         data_dir=data_dir,
-        database_url=_database_url(get("DATABASE_URL") or None),
-        public_url=_url("PUBLIC_URL", get("PUBLIC_URL") or None),
+        database_url=database_url,
+        public_url=public_url,
         secret_key=get("SECRET_KEY") or None,
         anthropic_api_key=get("ANTHROPIC_API_KEY") or None,
         ai_model=get("AI_MODEL") or "claude-sonnet-4-5",
-        ai_base_url=_url("AI_BASE_URL", get("AI_BASE_URL") or None),
-        allow_private_hosts=_flag("ALLOW_PRIVATE_HOSTS", get("ALLOW_PRIVATE_HOSTS")),
+        ai_base_url=ai_base_url,
+        allow_private_hosts=private,
         log_level=level,
         import_dir=Path(get("IMPORT_DIR") or data_dir / "imports").expanduser(),
-        engine_lease_seconds=_seconds("ENGINE_LEASE_SECONDS", get("ENGINE_LEASE_SECONDS", "30") or "30", 1, 600),
-        mailbox_poll_seconds=_seconds("MAILBOX_POLL_SECONDS", get("MAILBOX_POLL_SECONDS", "60") or "60", 1, 3600),
-        tls_ca_file=Path(ca_file) if ca_file else None,
+        engine_lease_seconds=lease,
+        mailbox_poll_seconds=poll,
+        tls_ca_file=ca_file,
     )

@@ -347,6 +347,13 @@ async def test_guessing_one_key_is_slowed_down_for_that_key_only(client: httpx.A
     assert (await client.get("/v1/tags")).status_code == 200
 
 
+async def test_guesses_at_a_key_do_not_lock_it_out(client: httpx.AsyncClient) -> None:
+    guess = {"X-Api-Key": client.headers["X-Api-Key"][:-4] + "0000"}
+    answers = [(await client.get("/v1/tags", headers=guess)).status_code for _ in range(22)]
+    assert answers == [401] * 20 + [429] * 2
+    assert (await client.get("/v1/tags")).status_code == 200
+
+
 @pytest.mark.parametrize("host", ["evil.test", "127.0.0.1.evil.test", "192.168.1.7:8025", "a@127.0.0.1", ""])
 async def test_a_foreign_host_is_misdirected_on_loopback(client: httpx.AsyncClient, host: str) -> None:
     assert error(await client.get("/v1/tags", headers={"Host": host}), 421)["code"] == "WRONG_HOST"

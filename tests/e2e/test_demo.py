@@ -240,7 +240,7 @@ def test_a_slot_that_a_bounce_left_free_moves_one_email(moved: Callable[[Evidenc
     evidence = moved(bounced(sound_evidence()))
     assert run_checks(evidence)[10].problems == ()
     assert Counter(one.cause for one in deviations(evidence))["bounced"] == 3
-    assert "slot moved" in {one.cause for one in deviations(evidence)}
+    assert "moved by another lead's turn" in {one.cause for one in deviations(evidence)}
 
 
 @pytest.mark.parametrize(("late_by", "cause"), [(timedelta(minutes=2), "bounced"), (timedelta(days=7), None)])

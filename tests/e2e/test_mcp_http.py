@@ -214,6 +214,8 @@ async def test_whoever_guesses_keys_has_to_wait(server: Served, ann: str, bob: s
             assert (await http.post(server.url, **initialize(**wrong))).status_code == 401
         slowed = await http.post(server.url, **initialize(**wrong))
         somebody_else = await http.post(server.url, **initialize(**{"X-Api-Key": bob}))
+        right = await http.post(server.url, **initialize(**{"X-Api-Key": ann}))
+    assert right.status_code == 200, "guesses at a key do not lock it out"
     assert slowed.status_code == 429 and int(slowed.headers["retry-after"]) > 0
     assert somebody_else.status_code == 200
 

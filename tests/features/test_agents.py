@@ -179,8 +179,9 @@ async def test_trouble_of_the_model_is_passed_on(installation: Installation) -> 
 
 async def test_there_must_be_an_agent_and_something_to_answer(installation: Installation) -> None:
     world, [conversation_id] = await inbox(installation)
-    with pytest.raises(Conflict, match="no agent"):
+    with pytest.raises(Conflict, match="no agent") as refused:
         await installation.call("generate_reply", conversationId=conversation_id)
+    assert refused.value.hint is not None and "create_agent" in refused.value.hint
     agent = await make_agent(installation)
     with pytest.raises(NotFound, match="Agent"):
         await installation.call("generate_reply", id=new_id("agent"), conversationId=conversation_id)
@@ -247,3 +248,8 @@ def test_links_of_variables_are_not_allowed() -> None:
 def test_only_one_object_with_a_body_is_an_answer(text: str) -> None:
     with pytest.raises(UnreadableAnswer):
         read_answer(text)
+
+
+def test_a_link_of_a_template_is_allowed_as_it_leads_not_as_markup_writes_it() -> None:
+    page = '<p><a href="https://acme.com/x?a=1&amp;b=2">look</a> https://acme.com/y?c=1&amp;d=2</p>'
+    assert AllowedLinks([page]).shown() == ["https://acme.com/x?a=1&b=2", "https://acme.com/y?c=1&d=2"]

@@ -132,6 +132,7 @@ def test_the_workspace_s_lines_and_headers_are_set_and_shown(run: Run) -> None:
         "postalAddress": "",
         "optOutLine": "",
         "unsubscribeHeaders": True,
+        "pausedAt": None,
     }
     given = ("--postal-address", " Acme Ltd, 12 High Street ", "--opt-out-line", "Say stop.")
     said(run("workspace", "set", *given, "--json"))
@@ -140,6 +141,7 @@ def test_the_workspace_s_lines_and_headers_are_set_and_shown(run: Run) -> None:
         "postalAddress": "Acme Ltd, 12 High Street",
         "optOutLine": "Say stop.",
         "unsubscribeHeaders": False,
+        "pausedAt": None,
     }
     assert "12 High Street" in run("workspace", "show").stdout and "not sent" in run("workspace", "show").stdout
     assert said(run("workspace", "set", "--opt-out-line", "", "--json"))["optOutLine"] == ""

@@ -188,6 +188,14 @@ async def test_a_server_that_sends_more_than_it_was_asked_for_is_cut_off(reader:
         assert caught.value.error_code == "IMAP_PROTOCOL_ERROR"
 
 
+@pytest.mark.parametrize("security", ["none", "starttls"])
+async def test_a_port_that_waits_for_tls_is_told_so(mail_stack: MailStack, security: Security) -> None:
+    reader = reader_of(mail_stack, ImapLimits(connect_seconds=0.5, command_seconds=0.5))
+    error = await failure(reader, behind(mail_stack.new_account(), mail_stack.imaps_port, security))
+    assert error.error_code == "IMAP_TIMEOUT" and error.hint is not None and "security: 'tls'" in error.hint
+    await reader.close()
+
+
 async def test_a_hanging_server_times_out(mail_stack: MailStack) -> None:
     reader = reader_of(mail_stack, ImapLimits(connect_seconds=0.3, command_seconds=0.3))
     async with FaultProxy(mail_stack.imap_port) as proxy:

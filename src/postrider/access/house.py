@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from postrider.access.tables import Workspace
 from postrider.kernel.errors import InvalidInput
+from postrider.kernel.zones import rfc3339_milliseconds
 
 LONGEST_LINE: Final = 300
 _STORED_AS: Final = {
@@ -21,11 +22,15 @@ _STORED_AS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """The decisions of one workspace. Empty lines are not written; the headers are sent unless turned off."""
+    """The decisions of one workspace. Empty lines are not written; the headers are sent unless turned off.
+
+    ``paused_at``: since when nothing is sent; None while it is.
+    """
 
     postal_address: str = ""
     opt_out_line: str = ""
     unsubscribe_headers: bool = True
+    paused_at: datetime | None = None
 
     @property
     def legal_lines(self) -> tuple[str, ...]:
@@ -35,12 +40,25 @@ class House:
 
 def house_of(session: Session, workspace_id: str) -> House:
     """The decisions of a workspace."""
-    stored = session.scalar(select(Workspace.settings).where(Workspace.id == workspace_id)) or {}
+    row = session.execute(select(Workspace.settings, Workspace.paused_at).where(Workspace.id == workspace_id)).first()
+    stored, paused_at = row if row is not None else ({}, None)
     return House(
         postal_address=str(stored.get(_STORED_AS["postal_address"]) or ""),
         opt_out_line=str(stored.get(_STORED_AS["opt_out_line"]) or ""),
         unsubscribe_headers=stored.get(_STORED_AS["unsubscribe_headers"]) is not False,
+        paused_at=paused_at,
     )
+
+
+def pause_warnings(session: Session, workspace_id: str) -> list[str]:
+    """What is to be said wherever somebody waits for mail of this workspace; nothing unless it is paused."""
+    paused_at = session.scalar(select(Workspace.paused_at).where(Workspace.id == workspace_id))
+    if paused_at is None:
+        return []
+    return [
+        f"The workspace is paused since {rfc3339_milliseconds(paused_at)}: nothing is sent until resume_workspace "
+        "lets it go on."
+    ]
 
 
 def change_house(session: Session, workspace_id: str, changes: Mapping[str, str | bool], now: datetime) -> House:

@@ -33,9 +33,17 @@ def unreachable() -> Upstream:
     return Upstream("The IMAP server could not be reached.", retryable=True, code=UNREACHABLE)
 
 
-def timed_out() -> Upstream:
+def timed_out(hint: str | None = None) -> Upstream:
     """For a server that did not finish in time."""
-    return Upstream("The IMAP server did not answer in time.", retryable=True, code=TIMEOUT)
+    return Upstream("The IMAP server did not answer in time.", retryable=True, code=TIMEOUT, hint=hint)
+
+
+def no_greeting() -> Upstream:
+    """For a server that says nothing on a connection without TLS: as a rule it waits for TLS to begin."""
+    return timed_out(
+        "Check host, port and security: a port that expects TLS at once, such as 993, needs security: 'tls'; "
+        "'starttls' is usual on port 143."
+    )
 
 
 def connection_lost() -> Upstream:

@@ -118,7 +118,12 @@ class ImapSession:
     def sign_in(self) -> None:
         """Connects, secures and signs in. Raises: Upstream."""
         self._wire.allow(self._limits.connect_seconds, _MEGABYTE)
-        self._box = ImapBox(self._wire, self.access.security)
+        try:
+            self._box = ImapBox(self._wire, self.access.security)
+        except TimeoutError:
+            if self.access.security != "tls" and self._wire.connected:
+                raise imap_errors.no_greeting() from None
+            raise
         self._log_in(self._box)
         _, listed = self._box.client.capability()
         self._offers = _words(listed)

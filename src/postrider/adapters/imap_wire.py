@@ -32,12 +32,18 @@ class Wire:
         self._deadline = 0.0
         self._allowed_bytes = 0
         self._aborted = False
+        self._connected = False
         self._guard = threading.Lock()
 
     @property
     def aborted(self) -> bool:
         """Whether somebody gave this connection up."""
         return self._aborted
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection came about, whatever was said on it and whether or not it still stands."""
+        return self._connected
 
     def allow(self, seconds: float, size_bytes: int) -> None:
         """Sets what everything from here on may take in all, until the next call."""
@@ -130,6 +136,7 @@ class Wire:
     def _adopt(self, opened: socket.socket) -> None:
         with self._guard:
             self._socket = opened
+            self._connected = True
             if not self._aborted:
                 return
         self.close()

@@ -55,7 +55,11 @@ def find_agent(ctx: Context, agent_id: str | None) -> Agent:
         return row
     agents = active_agents(ctx.session, ctx.workspace_id)
     if not agents:
-        raise Conflict("There is no agent yet.", hint="Make one with create_agent.")
+        raise Conflict(
+            "There is no agent yet, and a reply is drafted in an agent's voice.",
+            hint="Call create_agent first (a name is enough), then generate_reply again. Or write the reply yourself "
+            "from get_conversation and pass it to send_reply.",
+        )
     return next((agent for agent in agents if agent.is_default), agents[0])
 
 

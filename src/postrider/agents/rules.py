@@ -7,6 +7,7 @@ has no say in recipients or headers, and links, the way out of a mail, are taken
 import json
 import re
 from collections.abc import Iterable
+from html import unescape
 from typing import Final
 
 from postrider.content.html import html_to_text, looks_like_html
@@ -37,6 +38,7 @@ _HOST_AND_PATH: Final = rf"{_HOST}(?::\d{{1,5}})?(?:[/?#][^\s<>\"'`]*)?"
 _LINK: Final = re.compile("|".join((_SCHEME_URL, _BARE_SCHEME, _NETWORK_PATH, _IP, _HOST_AND_PATH)), re.IGNORECASE)
 # Possessive, so that nothing that matched is ever tried again.
 _MARKDOWN: Final = re.compile(r"!?\[([^\]\n]{0,300}+)\]\([ \t]{0,10}+([^)\s]{1,2000}+)[^)\n]{0,300}+\)")
+_ENTITY: Final = re.compile(r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z0-9]{2,32});", re.IGNORECASE)
 _TRAILING: Final = ".,;:!?)]}>*_'\"`…"
 _MARKUP_ROUNDS: Final = 3
 _NO_BRACKETS: Final = str.maketrans("", "", "<>")
@@ -51,7 +53,12 @@ class AllowedLinks:
         self._links: dict[str, str] = {}
         self._hosts: set[str] = set()
         for text in texts:
-            for source in (text, html_to_text(text)) if looks_like_html(text) else (text,):
+            # Of HTML, both what is read and what stands in attributes, each link as it leads: not as markup writes it.
+            for source in (
+                (_ENTITY.sub(lambda found: unescape(found.group()), text), html_to_text(text))
+                if looks_like_html(text)
+                else (text,)
+            ):
                 for found in _LINK.finditer(source[:MAX_SOURCE_CHARACTERS]):
                     self._add(found.group())
         for address in addresses:

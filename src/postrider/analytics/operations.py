@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from pydantic import Field
 from sqlalchemy import func, select
 
+from postrider.access.house import pause_warnings
 from postrider.analytics.queries import Counts, counts_by, leads_by_status, percent
 from postrider.campaigns.output import delivered
 from postrider.campaigns.queries import find_campaign
@@ -26,6 +27,9 @@ MAX_DAYS: Final = 366
 DEFAULT_DAYS: Final = 30
 _FIRST_DAY: Final = date(2000, 1, 1)
 _LAST_DAY: Final = date(2200, 12, 31)
+
+FirstDay = Annotated[date | None, Field(alias="from", description="First day counted (UTC), such as 2026-03-01.")]
+LastDay = Annotated[date | None, Field(description="Last day counted (UTC), such as 2026-03-31.")]
 
 
 class Stats(Output):
@@ -109,12 +113,12 @@ class GetCampaignAnalytics(Input):
     """Which campaign, and which days (UTC, inclusive); all of them if omitted."""
 
     id: Annotated[str, Field(max_length=40, description="Campaign id.")]
-    from_: Annotated[date | None, Field(alias="from")] = None
-    to: date | None = None
+    from_: FirstDay = None
+    to: LastDay = None
 
 
 class CampaignAnalytics(Output):
-    """Everything about one campaign."""
+    """Everything about one campaign. ``warnings``: what holds it although its status is active."""
 
     campaign: CampaignInfo
     stats: Stats
@@ -122,6 +126,7 @@ class CampaignAnalytics(Output):
     leads: dict[str, int]
     total_leads: int
     total_replied: int
+    warnings: list[str]
 
 
 @operation(title="Campaign analytics", effect=Effect.READ, rest=Rest("GET", "/v1/campaigns/{id}/analytics"), core=True)
@@ -157,6 +162,7 @@ def _figures(ctx: Context, request: GetCampaignAnalytics) -> CampaignAnalytics:
         leads=leads,
         total_leads=sum(count for status, count in leads.items() if status != "removed"),
         total_replied=total["replied"],
+        warnings=pause_warnings(ctx.session, ctx.workspace_id),
     )
 
 
@@ -253,8 +259,8 @@ def get_campaign_performance(ctx: Context, request: GetCampaignPerformance) -> C
 class GetAnalyticsOverview(Input):
     """Which days (UTC, inclusive); all of them if omitted."""
 
-    from_: Annotated[date | None, Field(alias="from")] = None
-    to: date | None = None
+    from_: FirstDay = None
+    to: LastDay = None
 
 
 class CampaignCounts(Output):
@@ -298,8 +304,8 @@ def get_analytics_overview(ctx: Context, request: GetAnalyticsOverview) -> Analy
 class GetDailyAnalytics(Input):
     """Which days (UTC, inclusive): the last 30 if omitted, 366 at most."""
 
-    from_: Annotated[date | None, Field(alias="from")] = None
-    to: date | None = None
+    from_: FirstDay = None
+    to: LastDay = None
 
 
 class DayStats(Output):
@@ -332,8 +338,8 @@ def get_daily_analytics(ctx: Context, request: GetDailyAnalytics) -> DailyAnalyt
 class GetMailboxAnalytics(PageInput):
     """Which days (UTC, inclusive); all of them if omitted."""
 
-    from_: Annotated[date | None, Field(alias="from")] = None
-    to: date | None = None
+    from_: FirstDay = None
+    to: LastDay = None
 
 
 class MailboxStats(Output):

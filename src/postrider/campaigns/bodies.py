@@ -6,10 +6,13 @@ from typing import Final
 
 from postrider.campaigns.documents import MAX_BODY_CHARACTERS, StepInput, SubsequenceInput, VariantInput
 from postrider.content.html import looks_like_html, plain_to_html, sanitise_html
+from postrider.content.template import Dialect, TemplateError
+from postrider.content.template.tokens import Kind, tokenize
 
 # Template braces, and the tables that HTML readers move text out of.
 _LANDMARKS: Final = re.compile(r"[{}|]|<table\b", re.IGNORECASE)
-_DROPPED: Final = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+_DROPPED: Final = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+_CONSTRUCTS: Final = {Kind.TAG, Kind.OPEN, Kind.NEXT, Kind.CLOSE}
 
 
 def html_of(body: str) -> str:
@@ -21,7 +24,7 @@ def kept_body(body: str) -> str:
     """``body`` as it is stored: the HTML that is sent, from which the same HTML is made again.
 
     A body stays as it was written (and is converted for each email, as ever) where that would not hold: its template
-    tags stand between the rows of a table, or it would become longer than a body may be.
+    tags stand between the rows of a table or in an attribute that goes, or it would become longer than a body may be.
     """
     html = html_of(body)
     if html and not looks_like_html(html):
@@ -51,9 +54,21 @@ def _kept_variants(step: StepInput) -> dict[str, object]:
 
 
 def _keeps_template(before: str, after: str) -> bool:
-    """Whether what is left of the template stands in the same order, and on the same side of every table."""
-    there = iter(_landmarks(_DROPPED.sub("", before)))
-    return all(mark in there for mark in _landmarks(after))
+    """Whether both hold the same template tags, choices and braces in the same order, on the same side of every table.
+
+    Scripts, styles and comments hold no template. Never so where the template has a mistake.
+    """
+    try:
+        same = _constructs(before) == _constructs(after)
+    except TemplateError:
+        return False
+    return same and _landmarks(_DROPPED.sub("", before)) == _landmarks(after)
+
+
+def _constructs(body: str) -> list[tuple[Kind, str]]:
+    """The parts of a template that mean something, in their order."""
+    tokens = tokenize(body, "html" if looks_like_html(body) else "text", Dialect.SENDKIT)
+    return [(token.kind, token.text) for token in tokens if token.kind in _CONSTRUCTS]
 
 
 def _landmarks(html: str) -> list[str]:

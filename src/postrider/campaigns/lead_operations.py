@@ -45,7 +45,7 @@ LeadIds = Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length
 
 
 class LeadFilters(Selection):
-    """Which leads of the workspace; all that are given must hold."""
+    """Which leads of the workspace; all that are given must hold. Null counts as left out, a blank value is refused."""
 
     tags: Annotated[list[str], Field(max_length=MAX_TAGS, description="Leads with any of these tags.")] = []
     search: Annotated[str | None, Field(max_length=320, description="Words in address, name or company.")] = None
@@ -125,7 +125,7 @@ async def add_leads_to_campaign(ctx: OutsideContext, request: AddLeadsToCampaign
     becomes active again. Nobody gets a step twice, even after having been removed. Check with plan_campaign who will
     get what, and when.
     """
-    given = [bool(request.leads), _has_any(request.filters), request.select_all]
+    given = [bool(request.leads), request.filters is not None and request.filters.chooses, request.select_all]
     if sum(given) != 1:
         if any(given):
             raise InvalidInput("Give only one of leads, filters and selectAll.", field="leads")
@@ -215,12 +215,6 @@ def _enroll(ctx: Context, campaign_id: str, lead_ids: Sequence[str]) -> Enrolled
     if enrolled.added and campaign.status == "active":
         ctx.wake("sender")
     return enrolled
-
-
-def _has_any(filters: LeadFilters | None) -> bool:
-    return filters is not None and any(
-        (filters.tags, filters.search, filters.email_verification_status, filters.country, filters.lead_ids)
-    )
 
 
 def _filter_of(request: AddLeadsToCampaign) -> LeadFilter:

@@ -4,6 +4,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, Field
 
+from postrider.access.house import pause_warnings
 from postrider.campaigns.checking import check_storable, checked_name
 from postrider.campaigns.documents import (
     MAX_STEPS,
@@ -98,7 +99,9 @@ class ListCampaigns(PageInput):
 
 
 class CampaignList(Page[CampaignItem]):
-    """Campaigns, newest first."""
+    """Campaigns, newest first. ``warnings``: what holds all of them, such as a paused workspace."""
+
+    warnings: list[str]
 
 
 @operation(title="Create a campaign", effect=Effect.WRITE, core=True, rest=Rest("POST", "/v1/campaigns"))
@@ -155,6 +158,7 @@ def list_campaigns(ctx: Context, request: ListCampaigns) -> CampaignList:
         total=total,
         has_more=cursor is not None,
         next_cursor=cursor,
+        warnings=pause_warnings(ctx.session, ctx.workspace_id),
     )
 
 

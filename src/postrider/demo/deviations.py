@@ -22,7 +22,7 @@ _DELAYED_BY: Final = {"deferred": "retry", "auto_replied": "out of office"}
 _RETRY: Final = "retry"
 _RETRY_DAYS: Final = 4
 """Working days by which a retry may be late, its follow-ups with it: two for the tries, the rest for full days."""
-_SLOT: Final = "slot moved"
+_SLOT: Final = "moved by another lead's turn"
 _SLOT_DAYS: Final = 3
 """Working days by which other people's slots may move an email."""
 _ZONE: Final = ZoneInfo(str(SCHEDULE["timezone"]))

@@ -102,7 +102,8 @@ class Demo:
     def _show_preparation(self, campaign: Campaign) -> None:
         shown, imported, preview, plan = self._shown, campaign.imported, campaign.preview, campaign.plan
         shown.line(
-            f"{imported['leads']['created']} leads created, {imported['leads']['failed']} row refused: "
+            f"{imported['leads']['created']} leads created, {imported['leads']['existing']} row named a lead that was "
+            f"there already, {imported['leads']['failed']} row refused (rows count from the heading, which is row 1): "
             + "; ".join(f"{error['email']} – {error['error']}" for error in imported["errors"])
         )
         shown.heading("preview_email: what one of them will get")

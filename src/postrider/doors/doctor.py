@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from postrider.access.tables import Workspace
 from postrider.doors.heartbeat import engine_runs
 from postrider.inbox.queries import mailboxes_unread_since
 from postrider.kernel.clock import SystemClock
@@ -31,6 +32,7 @@ UNREAD_AFTER: Final = timedelta(hours=2)
 
 _OLDEST_PYTHON: Final = (3, 11)
 _CONNECT_SECONDS: Final = 5
+_MOST_NAMED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Data(NamedTuple):
     mailboxes_in_error: int
     mailboxes_unread: int
     key_fits: bool
+    paused: list[str]
 
 
 def examine(host: str, port: int) -> Iterator[Finding]:
@@ -58,7 +61,9 @@ def examine(host: str, port: int) -> Iterator[Finding]:
     try:
         settings = load_settings()
     except SettingsError as error:
-        yield Finding("settings", "broken", str(error), "Correct the variable, then run the doctor again.")
+        for each in error.each:
+            yield Finding("settings", "broken", each, "Correct the variable, then run the doctor again.")
+        yield from _unknown_variables()
         return
     yield Finding("settings", "ok", "All settings can be used.")
     yield from _unknown_variables()
@@ -122,6 +127,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     if not data.key_fits:
         yield Finding("key", "broken", WRONG_KEY, "A lost key cannot be made again: restore it from a backup.")
     yield _engine(data.engine_runs)
+    yield _sending(data.paused)
     yield _mailboxes(data.mailboxes_in_error)
     if data.engine_runs:
         yield _reading(data.mailboxes_unread)
@@ -141,8 +147,10 @@ def _look(settings: Settings) -> Data:
         broken = session.scalar(select(func.count()).select_from(Mailbox).where(Mailbox.status == "error"))
         unread = len(mailboxes_unread_since(session, SystemClock().now() - UNREAD_AFTER))
         fits = _fits(settings, session)
+        query = select(Workspace.name, Workspace.id).where(Workspace.paused_at.is_not(None))
+        paused = [f"{name} ({each})" for name, each in session.execute(query.order_by(Workspace.paused_at))]
     engine.dispose()
-    return Data(runs, broken or 0, unread, fits)
+    return Data(runs, broken or 0, unread, fits, paused)
 
 
 def _fits(settings: Settings, session: Session) -> bool:
@@ -168,6 +176,18 @@ def _engine(runs: bool) -> Finding:
     if runs:
         return Finding("engine", "ok", "One is running.")
     return Finding("engine", "note", "None is running, so nothing is sent or received.", "Run: postrider serve")
+
+
+def _sending(paused: list[str]) -> Finding:
+    if not paused:
+        return Finding("sending", "ok", "No workspace is paused.")
+    more = f" and {len(paused) - _MOST_NAMED} more" if len(paused) > _MOST_NAMED else ""
+    return Finding(
+        "sending",
+        "note",
+        f"Paused, so that nothing is sent: {', '.join(paused[:_MOST_NAMED])}{more}.",
+        "Run: postrider call resume_workspace",
+    )
 
 
 def _mailboxes(broken: int) -> Finding:
@@ -209,7 +229,10 @@ def _port(host: str, port: int) -> Finding:
     except OSError as error:
         text = f"{host}:{port} cannot be bound ({error.strerror or error})."
         return Finding("port", "note", text, "Fine if that is Postrider itself; else pass another --port to serve.")
-    return Finding("port", "ok", f"{host}:{port} is free.")
+    if port == 0:
+        return Finding("port", "ok", f"{host} can be bound.")
+    text = f"{host}:{port} is free, so no server runs there. For one on another port: postrider doctor --port N"
+    return Finding("port", "ok", text)
 
 
 def _ai_key(settings: Settings) -> Finding:

@@ -15,7 +15,8 @@ _MINE = (
     r"office(?! line| phone| number))(?: (?:and|or) (?:e-?mail|name|address|phone|company|team|data|details)){0,2}"
 )
 _ME = (
-    rf"(?:me|us|myself|ourselves|(?:my|our) {_MINE}|(?:all|any|all of|any of)(?: the| of)? (?:my|our) {_MINE}|"
+    rf"(?:me|us|myself|ourselves|(?:my|our) (?!last e?-?mails?\b){_MINE}|"
+    rf"(?:all|any|all of|any of)(?: the| of)? (?:my|our) {_MINE}|"
     r"(?:this|the following|the above|that|these|my and this) (?:e-?mails?|e-?mail address(?:es)?|e-?mail id|address|"
     r"addresses|account|inbox|mailbox|contact|domain|person)|(?:both|all|either) of us|(?:any|every)(?:one|body) "
     rf"(?:else )?(?:here|at|in|from|on)|{ADDRESS})(?![\w@])"
@@ -34,7 +35,7 @@ _LIST = (
     r"distributions?|newsletters?|subscriptions?|communications?|correspondence|outreach|threads?|chains?|mailers?|"
     rf"address book|directory|contacts|{_MAIL})"
 )
-_LISTED = rf"(?:\w[\w'-]* ){{0,5}}?{_LIST}\b"
+_LISTED = rf"(?:(?!(?:wait|waiting|guest|invitation) )\w[\w'-]* ){{0,5}}?{_LIST}\b"
 _ENDS = (
     r"(?=$|[,.!?:;)(\[<-]| - | (?:please|pls|plz|immediately|now|asap|at once|right away|straight away|thanks|thank|"
     r"thx|and|as|"
@@ -53,15 +54,14 @@ _DROPPING = r"(?:removing|deleting|erasing|purging|unsubscribing|excluding|dropp
 _STOP = r"(?:stop|quit|cease|halt|discontinue|refrain from|desist from|abstain from|avoid|knock off|end)"
 _WRITING = (
     r"(?:e-?mailing|mailing|contacting|messaging|spamming|writing(?: to)?|bothering|harassing|bugging|pestering|"
-    r"calling|"
-    r"texting|pinging|soliciting|pitching|bombarding|annoying|targeting|chasing|disturbing|hounding|stalking|"
+    r"pinging|soliciting|pitching|bombarding|annoying|targeting|chasing|disturbing|hounding|stalking|"
     r"approaching|"
     r"badgering|reaching out(?: to)?|following up(?: with)?|filling(?: up)?|flooding|cluttering|"
     r"trying to (?:contact|reach|sell(?: to)?|e-?mail))"
 )
 _NOT = (
     r"(?:do not|don't|dont|do n't|never|not to|must not|mustn't|should not|shouldn't|may not|did not|didn't|would not|"
-    r"wouldn't|will not|won't|nor|no longer)"
+    r"wouldn't|will not|won't|nor|no longer|(?:could|can|would) you (?:please )?not)"
 )
 _WRITE = (
     r"(?:e-?mail|contact|write(?: back)?(?: to)?|message|mail|bother|approach|spam|pester|solicit|disturb|harass|"
@@ -113,16 +113,23 @@ COMMANDS: tuple[str, ...] = (
     r"\b(?:delete|erase|remove|purge|forget)(?: \w+){0,2}? (?:data|information|details)(?: that)? (?:you|about me|"
     r"on me|"
     r"you have)\b",
-    rf"\b(?:take|keep|leave) {_ME}(?: \w+)? off\b(?! (?:(?:the )?hook|guard|mute|hold|speaker)\b)",
-    rf"\b(?:get|pull|take|keep|put) {_ME}(?: \w+)? (?:off|out|from|out from)(?: of)? {_LISTED}",
+    rf"\b(?:take|keep|leave) {_ME}(?: \w+)? off\b"
+    r"(?! (?:(?:the )?hook|(?:the |your )?(?:wait|waiting|guest) ?list|guard|mute|hold|speaker)\b)",
+    rf"\b(?:get|pull|take|keep|put|let|leave) {_ME}(?: \w+)? (?:off|out|from|out from)(?: of)? {_LISTED}",
+    rf"\btake (?:my|our) {_MINE} out(?=$|[,.!])",
+    rf"\b{_DROP} {_ME} from (?:everything|this|these|all of (?:this|these|it))(?=$|[,.!])",
+    rf"\b{_NOT} keep (?:{_WRITING} {_ME}|sending {_ME} {_SENT})",
     rf"\b{_STOP} {_ADVERB}{_WRITING} (?:to |with |up )?{_ME}",
-    rf"\b{_STOP} {_ADVERB}sending(?: out)? (?:to )?{_ME}",
+    rf"\b{_STOP} {_ADVERB}sending(?: out)? (?:to )?{_ME}(?:{_ENDS}| {_SENT}\b)",
+    rf"\bno need to (?:{_WRITE}|follow up|reach out)(?: {_ME})? {_AGAIN}",
+    rf"\bspare (?:me|us) (?:any |the |your |these )?(?:\w+ )?{_MAIL}\b",
+    rf"\b(?:consider|mark|treat) {_ME} (?:as )?{_REMOVED}\b",
+    rf"\b{_NOT} use (?:it|this|{_ME}) {_AGAIN}",
     rf"\bif you (?:do not|don't) stop {_WRITING}",
     rf"\b{_NOT} {_ADVERB}{_WRITE} {_ME}{_NO_LIMIT}",
-    rf"\b{_NOT} {_ADVERB}(?:call|text|ping|phone|reach) {_ME}(?: \w+)? {_AGAIN}",
     rf"\b{_NOT} {_ADVERB}(?:reach out|follow up|contact|e-?mail|write|get in touch|message|mail|come back|try)"
     rf"(?: (?:to|with))?(?: (?:{_ME}|here))?(?: (?:about|with|on) \w+(?: \w+)?)? {_AGAIN}",
-    rf"\b{_NOT} {_ADVERB}(?:reach out|follow up|contact|e-?mail|message)(?=$|[,.!])",
+    rf"\b{_NOT} {_ADVERB}(?:reach out|follow up|contact|e-?mail|message)(?: (?:on|about) (?:this|it|that))?(?=$|[,.!])",
     rf"\b{_NOT} {_ADVERB}(?:send|forward|deliver|address) (?:(?:to )?{_ME} )?{_SENT}\b{_NO_LIMIT}",
     r"\b(?:put|add|place|include|enter|register) (?:[\w@.+-]+ ){1,5}?(?:on|to|in|onto|into) (?:\w+ ){0,3}?"
     r"(?:do[ -]not[ -](?:call|contact|e-?mail|mail|disturb|send)|dnc|suppress\w{0,4}|opt[ -]?out|unsub\w{0,9}|black|"
@@ -136,9 +143,11 @@ COMMANDS: tuple[str, ...] = (
     r"\bleave (?:me|us) (?:alone|be|in peace)\b|\blet (?:me|us) (?:alone|be)(?=$|[,.!])",
     rf"\b(?:lose|forget|throw away|bin) (?:my|our|this) {_MINE}",
     r"\bcease and desist\b",
+    r"\b(?:please|pls|kindly|(?:beg|begging|ask|asking) you,?) (?:stop|remove)"
+    r"(?: (?:please|now|immediately|asap|thanks))?[.!]*$",
     r"\bmake (?:[\w-]+ ){1,3}?stop(?=$|[,.!?]| please)",
     rf"\b(?:cancel|end|terminate) (?:my|this|these|all|the|our) (?:(?:e-?mail|newsletter|weekly|daily|free|mailing|"
-    rf"of|these) ){{0,2}}(?:subscription|{_MAIL})\b",
+    rf"of|these) ){{0,2}}(?:subscription|{_MAIL})\b(?! (?:with|to|at|from|for) (?!you))",
 )
 
 # The same without an object that says whom it is about: only where the wish itself begins.
@@ -148,7 +157,7 @@ AT_START: tuple[str, ...] = (
     rf"{_STOP} {_ADVERB}sending(?: out)? {_SENT}\b",
     rf"{_STOP} (?:(?:with|all|any|these|those|this|the|your|further|future|such|sending|me|of) "
     rf"){{0,4}}(?:\w+ )?{_MAIL}\b"
-    r"(?! (?:from (?!you)|to our|in our|that|which|who|by|losing|manually)\b)",
+    r"(?! (?:from (?!you)|to our|in our|at (?!once)|that|which|who|by|losing|manually)\b)",
     r"(?:stop|quit|cease|end) (?:with )?(?:it|this|that|now|immediately)(?: (?:now|immediately|please|at once|"
     r"nonsense|madness))?"
     r"(?=$|[.!]|, (?:please|i\b|we\b|not|now|no\b|thank))",
@@ -158,13 +167,13 @@ AT_START: tuple[str, ...] = (
     rf"opt (?:{_ME} )?out(?:{_ENDS}| (?:of|from) {_LISTED})",
     rf"opt[ -]out{_ENDS}",
     rf"(?:get |me |us )?off (?:of )?(?:your|this|the) (?:\w+ ){{0,2}}?{_LIST}\b",
-    rf"any (?:further|more|future|other) (?:\w+ )?{_MAIL} (?:\w+ )?(?:will|shall|would|is|are)\b",
+    rf"any (?:further|more|future|other) (?:\w+ )?{_MAIL} (?:\w+ )?(?:will|shall|would) be (?:reported|treated|"
+    r"considered|deleted|blocked|marked|ignored|regarded|forwarded to)\b",
     rf"enough(?: already| is enough| of (?:this|these|your|the)|(?: with)? (?:the|your|these) {_MAIL})(?=$|[,.! ])",
     r"(?:go away|get lost|piss off|fuck off|fuck you|bugger off|sod off|get stuffed|not welcome)\b",
     r"(?:this|it|that|your \w+) (?:is|looks like|was) (?:just |pure |clearly |obviously |considered )?"
-    r"(?:spam|unsolicited|harassment|unwanted)\b",
+    r"(?:spam|unsolicited|harassment|unwanted)(?=$|[,.!](?! (?:right|is|isn't)\b)| (?:and|so|please|mail|e-?mail)\b)",
     r"(?:sounds|looks|smells) like spam\b|spam(?=$|[.!])",
-    r"remove(?: (?:please|now|immediately|asap|thanks|thank you))?$",
 )
 
 # What somebody says of themselves: no wish, no consent, steps already taken.
@@ -190,24 +199,33 @@ STATEMENTS: tuple[str, ...] = (
     r"attorney|legal|ico|complain|complaint)",
     r"\b(?:do not|don't|dont) want (?:any )?(?:of )?(?:this|it|that|these)(?: (?:crap|shit|stuff|any ?more))?(?=$|"
     r"[,.!])",
-    rf"\b(?:do not|don't|never|won't|will not|cannot|can't) (?:accept|respond to|read|reply to|entertain|appreciate|"
-    rf"tolerate|"
-    rf"welcome|answer) (?:\w+ )?(?:unsolicited|cold|spam|marketing|sales|commercial) (?:\w+ )?{_MAIL}\b",
+    rf"\b(?:do not|don't|never|won't|will not|cannot|can't) (?:accept|appreciate|tolerate|welcome) (?:\w+ )?"
+    rf"(?:unsolicited|cold|spam|marketing|sales|commercial) (?:\w+ )?{_MAIL}\b(?!.{{0,40}}\b(?:but|yours|except)\b)",
+    rf"\b(?:let this be|if this (?:was|were|is)|make this) (?:the|your) last (?:\w+ )?{_MAIL}\b",
+    rf"\b(?:see|sure|ensure|request|ask)(?: to it)?(?: that)? {_ME} (?:is|are|be|gets?) {_REMOVED}\b",
+    rf"\b(?:see|sure|ensure|request|ask)(?: to it)?(?: that)? (?:{_ME}|i|we) (?:gets?|receives?) no (?:more|further) "
+    rf"(?:\w+ )?{_MAIL}\b",
+    rf"\b(?:like|want) (?:these|(?:these|this|your|the) (?:\w+ )?{_MAIL}) to (?:stop|end)\b",
+    rf"\bno need for (?:any |more |further |additional ){{1,2}}(?:\w+ )?{_MAIL}\b",
+    rf"\bno (?:wish|desire|interest) (?:to|in) {_GET} (?:[\w'-]+ ){{0,4}}?{_MAIL}\b",
+    rf"\bhad enough of (?:your|these|this|the) (?:\w+ )?{_MAIL}\b",
+    rf"\b(?:mind|appreciate(?: you)?) not {_WRITING} {_ME}",
     rf"\bnot (?:allowed|permitted|authori[sz]ed|welcome|entitled) to (?:{_WRITE}|send) {_ME}",
     rf"\b(?:to not|not to|to no longer) (?:{_GET} (?:[\w'-]+ ){{0,5}}?{_MAIL}|{_BE_WRITTEN}|hear from you)\b",
     rf"\b(?:do not|don't|dont|no longer|not|never|didn't|did not|nor|wouldn't|would not|rather not|neither) "
     rf"(?:\w+ ){{0,2}}?{_WANT}(?: in| for)? (?:you )?(?:to |of )?(?:continue |keep )?(?:to )?{_GET} "
     rf"(?:[\w'-]+ ){{0,6}}?(?:{_MAIL}|anything|(?:this|these|those|them|it|more|any ?more|further)"
     r"(?=$|[,.!]| from you| any)|from you)\b(?! (?:from (?:our|the|other)|in our)\b)",
-    rf"\b(?:rather|prefer|asked|like|want|wish|told you|ask you|please) (?:you )?not (?:to )?(?:{_GET} (?:[\w'-]+ )"
+    rf"\b(?:rather|prefer|asked|like|want|wish|told you|ask you|please) (?:you )?not (?:to )?(?:{_GET} "
+    rf"(?:(?!by |via )[\w'-]+ )"
     rf"{{0,5}}?(?:{_MAIL}|anything|these|this|them)|{_BE_WRITTEN}|hear from you)\b",
     rf"\b(?:do not|don't|dont|no longer|not|never|wouldn't|would not) (?:\w+ ){{0,2}}?{_WANT}(?: in)? (?:to |you to )?"
     rf"(?:{_BE_WRITTEN}|hear(?:ing)? (?:any ?more )?(?:from|of|about) you|hear(?:ing)? any ?more)\b",
     rf"\b(?:do not|don't|dont|no longer|never) (?:\w+ )?(?:want|need|wish|like|appreciate|welcome|tolerate) (?:for )?"
     rf"(?:(?:any|more|further|your|these|those|such|this|other|unsolicited|to get) ){{1,4}}(?:\w+ )?{_MAIL}\b"
-    r"(?! (?:from (?:our|the|other)|in our)\b)",
-    rf"\b(?:not|isn't|aren't|never) (?:\w+ )?interested in (?:(?:any|more|further|your|these|such|receiving|getting|"
-    rf"this) )"
+    r"(?! (?:from (?:our|the|other)|in our)\b| to (?!me\b|us\b|my\b|our\b|this\b))",
+    rf"\b(?:not|isn't|aren't|never) (?:\w+ )?interested in (?:(?:any|of|more|further|your|these|such|receiving|"
+    rf"getting|this) )"
     rf"{{1,4}}(?:\w+ )?{_MAIL}\b",
     rf"\b(?:want|wish|like|ask|asked|request|requested|demand|need|prefer|expect|insist|love|trying|tried|have|order)"
     rf"(?: that)?(?: to)?(?: you| me| us)? (?:to )?(?:be|get|getting|being) (?:\w+ )?{_REMOVED}"
@@ -223,20 +241,19 @@ STATEMENTS: tuple[str, ...] = (
     rf"\b(?:want|wish|like|need)(?: to (?:be|get|stay))?(?: me| us)? (?:out of|off)(?: of)? (?:your|this|the|these) "
     rf"(?:\w+ ){{0,3}}?{_LIST}\b",
     rf"\b(?:want|like|wish|try|trying|tried|how (?:do|can|could|may) (?:i|we)|i|we)(?: to)? (?:stop|end|avoid|prevent) "
-    rf"(?:getting|receiving|this|these|your|the|all|being) (?:\w+ )?{_MAIL}\b(?! from (?!you))",
+    rf"(?:(?:getting|receiving|this|these|your|the|all|being) (?:\w+ )?{_MAIL}\b(?! from (?!you))|"
+    r"(?:getting|receiving) (?:this|these|them|those)(?=$|[,.!?]))",
     rf"\bhow (?:do|can|could|may|to|should|would) (?:i |we |one )?(?:get|opt|unsub\w{{0,6}})(?: me| us)?(?: off| out|"
     rf"{_ENDS}"
     rf"| of| from)(?: of)?(?:{_ENDS}| {_LISTED}|$)",
-    rf"\bhow (?:do|can|could|may|to|should) (?:i |we )?{UNSUB}\b",
     r"\b(?:where|how|why)(?:'s| is| isn't| do i find| can i find)?(?: \w+){0,2} unsubscribe (?:link|button|option)\b"
     r"(?! in your (?:tool|product|platform))",
     r"\b(?:no|tried|clicked|used|pressed|find)(?: \w+){0,4}? unsubscribe(?: (?:link|button|option))?\b"
     r"(?! (?:rates?|requests?|handling|feature))",
     rf"\b{_DROPPING} {_ME}(?:{_ENDS}| (?:from|off))|\b(?:taking|getting) {_ME} (?:off|out of|from)(?: of)? {_LISTED}",
     r"\b(?:i|we|already|i've|i'd|have|had|just|am|are) unsubscribed(?=$|[,.!;)]| (?:already|but|and|last|yesterday|"
-    r"weeks|"
-    r"months|"
-    r"twice|before|several|multiple|many|\d|from (?:this|these|you|it|the list|your (?:e-?mails?|mailings?|"
+    r"weeks|months|twice|before|several|multiple|many|\d|\w+ times|"
+    r"from (?:this|these|you|it|the list|your (?:e-?mails?|mailings?|"
     r"newsletter|list))\b))"
     r"|\bunsubscribed already\b",
     r"\b(?:i am|i'm|we are|we're) (?:hereby )?(?:opting out|unsubscribing)(?! of (?:our|my|the|a)\b)",
@@ -263,11 +280,11 @@ STATEMENTS: tuple[str, ...] = (
     r"blacklisted|filtering) (?:you|your|this|all)\b",
     r"\bif you (?:e-?mail|contact|message|write(?: to)?|send|spam)(?: me| us)?(?: \w+){0,2} (?:again|once more)\b",
     rf"\bwhy (?:do|are|did|would) you (?:\w+ )?(?:still |always |constantly )?{_WRITING} (?:me|us)\b",
-    r"\b(?:ask|asked|told|tell|telling|asking)(?: you)?(?: (?!our\b|my\b|their\b|them\b|him\b|"
+    r"\b(?:(?:told|tell|telling) you|(?:ask|asked|asking)(?: you)?)(?: (?!our\b|my\b|their\b|them\b|him\b|"
     r"the\b)\w+){0,3}? (?:to )?(?:be |stop(?: |(?=$|[.,!?]))|take (?:me|us) off|remove "
-    r"(?:me|us))(?:removed|unsubscribed|taken off|left alone|e-?mailing|contacting|writing|it\b)?(?=$|[ ,.!?])",
+    r"(?:me|us))(?:removed|unsubscribed|taken off|left alone|e-?mailing|contacting|writing|it\b)?"
+    r"(?=$|[ ,.!?])(?! from (?:their|his|her|its|our)\b)",
     r"\b(?:haven't|have not|never|you didn't|you did not|hasn't) (?:yet |been )?(?:removed?|unsubscribed?|deleted?|"
     r"taken?) "
     r"(?:me|us|my \w+)\b(?=$|[,.!?]| (?:from|off|yet|even|after))",
-    r"\b(?:you|this|it) (?:is|are) (?:harassing|spamming|bothering|annoying|harassment)(?: (?:me|us))?\b",
 )

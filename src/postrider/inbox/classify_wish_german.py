@@ -1,7 +1,8 @@
 """The German and Dutch grammar of a wish to be left alone; see ``classify_wish_english`` (pure, linear)."""
 
 _OWN = (
-    r"(?:(?:all )?(?:meine[rnms]?|unsere[rnms]?|diese[rnms]?|alle|samtliche|mein|die) (?:\w+ ){0,2}?"
+    r"(?:(?:all )?(?:meine[rnms]?|unsere[rnms]?|diese[rnms]?|alle|samtliche|mein|die) "
+    r"(?:(?!letzte|vorige)\w+ ){0,2}?"
     r"(?:e-?mail-?adressen?|mailadressen?|adressen?|e-?mails?|mail|daten|kontaktdaten|kontakte?|namen?|eintrag|account|"
     r"profil|firma|nummer|informationen))"
 )
@@ -14,7 +15,7 @@ _LIST = (
 _MAIL = (
     r"(?:(?:[\w-]*e-?)?mails?|[\w-]*mails|nachrichten?|[\w-]*werbung|werbe\w+|anfragen?|kontakt(?:e|aufnahmen?|"
     r"versuche?)?|"
-    r"zusendung\w*|[\w-]*angebote?n?|newsletters?|infos?|informationen|anrufe|spam\w*|anschreiben|schreiben|"
+    r"zusendung\w*|[\w-]*angebote?n?|newsletters?|infos?|informationen|spam\w*|anschreiben|schreiben|"
     r"mailings?|post)"
 )
 _MORE = r"(?:mehr|wieder|weiter|weiterhin|noch ?einmal|nochmals?|langer|erneut|zukunftig|in zukunft)"
@@ -43,27 +44,25 @@ COMMANDS: tuple[str, ...] = (
     rf"robinson)\w*",
     rf"\bverzicht(?:e|en) (?:\w+ )?auf (?:\w+ ){{0,2}}?{_MAIL}\b",
     rf"\bsperr(?:en|t|e)?(?: sie)?(?: bitte)? {_ME}",
-    rf"\b(?:stell|beend)\w{{0,2}}(?: sie)?(?: bitte)? (?:\w+ )?{_MAIL}(?: \w+){{0,2}} ein\b",
 )
 
 AT_START: tuple[str, ...] = (
     rf"(?:(?:um|meine|unsere|die|eine) ){{0,2}}(?:abmeldung|austragung|loschung|abmelden|austragen|loschen|entfernen|"
     rf"streichen|abbestellen|abbestellung|aufhoren){_ENDS}",
     rf"(?:(?:in zukunft|zukunftig|kunftig|ab sofort|ab jetzt|mir|uns|an mich|an uns) ){{0,2}}keine?(?:n|rlei)? "
-    rf"(?:\w+ ){{0,3}}?{_MAIL}(?: (?:mehr|erwunscht|gewunscht|von ihnen|senden|schicken|danke|bitte))*"
+    rf"(?:(?!interesse )\w+ ){{0,3}}?{_MAIL}(?: (?:mehr|erwunscht|gewunscht|von ihnen|senden|schicken|danke|bitte))*"
     r"(?=$|[,.!])",
-    rf"keine? (?:weiteren?|mehr) (?:\w+ )?{_MAIL}\b",
+    rf"(?:keine? (?:weiteren?|mehr)|nie (?:wieder|mehr)) (?:\w+ )?{_MAIL}\b",
     rf"(?:mich |uns |mir )?(?:bitte )?(?:nicht|nie) {_MORE} (?:\w+ ){{0,2}}?(?:kontaktier\w+|anschreib\w+|schreiben|"
     r"belastig\w+|melden|anmailen|mailen)\b",
-    r"(?:raus|weg|runter) (?:aus|von|mit)\b",
     r"(?:das|dies|ihre \w+) ist (?:\w+ )?(?:spam|belastigung|unzulassig\w*|werbung)\b",
-    r"aufhoren\b|schluss damit\b|lassen sie das\b",
 )
 
 STATEMENTS: tuple[str, ...] = (
     rf"\b(?:mir|uns) (?:\w+ ){{0,2}}?keine (?:\w+ ){{0,2}}?{_MAIL} (?:(?:mehr|zu|mir|uns) ){{0,2}}(?:senden|schicken|"
     r"zusenden|zuzusenden|zuschicken|schreiben|zukommen)\b",
-    rf"\b{_ME} (?:(?!fur |vom |am |zum )[\w-]+ ){{0,6}}?(?:(?:ab|aus)(?:zu)?(?:melden|tragen)|(?:zu )?(?:loschen|"
+    rf"\b{_ME} (?:(?!fur |vom |am |zum |unser|anbieter )[\w-]+ ){{0,6}}?"
+    rf"(?:(?:ab|aus)(?:zu)?(?:melden|tragen)|(?:zu )?(?:loschen|"
     r"entfernen|streichen)|(?:he)?raus(?:zu)?(?:nehmen|streichen)|abbestellen)\b",
     rf"\b{_ME} (?:\w+ ){{0,3}}?(?:aus|von|vom) (?:\w+ ){{0,3}}?{_LIST} (?:\w+ ){{0,2}}?(?:zu )?(?:nehmen|loschen|"
     r"streichen|entfernen|austragen|abmelden|rausnehmen)",

@@ -22,17 +22,13 @@ FRENCH: tuple[str, ...] = (
     rf"\b{_VERB_FR}[ -](?:moi|nous|{_MY_FR})\b",
     r"\b(?:me|nous|m'|m' |se) ?(?:desabonner|desinscrire|retirer|supprimer|enlever|effacer|radier|rayer|sortir|oter)\b"
     r"(?!(?: \w+)? (?:un|le|les|la) (?:devis|clause))",
-    rf"\b(?:supprimer|effacer|retirer|enlever|supprimez|effacez|retirez) {_MY_FR}\b",
-    rf"\b(?:d'effacer|d'enlever|de supprimer|de retirer) {_MY_FR}\b",
     r"\b(?:me |nous |m')?(?:desabonne|desinscris|desinscrivons|desabonnons)\b",
     rf"\bne (?:me|nous|m'|m) ?(?:\w+ )?{_WRITE_FR} (?:plus|jamais)\b(?! (?:le|la|avant|tot)\b)",
-    rf"\bne m'{_WRITE_FR} (?:plus|jamais)\b",
     rf"\bne (?:plus|jamais|pas) (?:me |nous |m')(?:\w+ )?{_WRITE_FR}(?! (?:avant|le|lundi|mardi|mercredi|jeudi|"
     r"vendredi|cette)\b)",
     r"\bne plus (?:recevoir|etre (?:\w+ )?(?:contacte|sollicite|demarche|derange))",
     rf"\b(?:souhait\w+|veux|voulons|desir\w+|voudrai\w+|aimerai\w+) (?:plus|pas|plus jamais)(?: \w+)? (?:recevoir "
     rf"(?:\w+ ){{0,4}}?(?:{_MAILS_FR}|rien)\b|etre (?:\w+ )?(?:contact|sollicit|demarch|derang|relanc|appel))",
-    rf"\b(?:souhait\w+|veux|voulons|desir\w+) (?:plus|plus jamais)(?: \w+)? (?:recevoir\b|de (?:vos|ces) {_MAILS_FR})",
     rf"\b(?:souhait\w+|veux|voulons|desir\w+) (?:pas|plus) (?:de )?(?:vos|ces|d'autres) {_MAILS_FR}",
     rf"(?<!avons )(?<!ai )(?<!ont )\b{_STOP_FR} (?:immediatement |s'il vous plait )?(?:de |d')(?:me |nous |"
     rf"m')?(?:\w+ )?{_WRITE_FR}",
@@ -45,7 +41,6 @@ FRENCH: tuple[str, ...] = (
     r"\bjamais (?:ete )?(?:inscrit|abonne|demande|accepte|consenti|autorise|donne)|\bpas (?:demande a|inscrite? a|"
     r"donne mon "
     r"(?:accord|consentement))\b",
-    r"\b(?:liste (?:noire|d'opposition|rouge))\b",
     rf"^(?:merci,? )?(?:plus|pas) (?:d'|de |d' ?autres )(?:\w+ )?{_MAILS_FR}\b(?! (?:le|la|les|avant|en|pendant|ce)\b)",
     rf"^stop (?:\w+ ){{0,2}}?{_MAILS_FR}|^(?:c'est|ceci est|ca c'est) (?:du |un )?(?:spam|harcelement)\b",
     r"\bcomment (?:\w+ ){0,3}?(?:me |se |vous )?(?:desabonn|desinscri)",
@@ -63,7 +58,8 @@ _WRITE_ES = r"(?:escrib|envi|contact|mand|molest|llam|remit|moleste|spame|acos|i
 
 SPANISH: tuple[str, ...] = (
     r"\b(?:darme|denme|deme|dame|dadme|darnos|dennos|danos|me doy|nos damos|doy|dar) (?:por favor )?de baja\b"
-    r"(?! (?:al|el|a un|la)\b)|\b(?:me|nos) (?:den?|des|deis) de baja\b",
+    r"(?! (?:al|el|a un|la|de (?:mi proveedor|mi operador|nuestr[oa]|otr[oa]|un))\b)|"
+    r"\b(?:me|nos) (?:den?|des|deis) de baja\b",
     rf"\bno (?:enviar|escribir|mandar|contactar|molestar|remitir)(?:me|nos)?(?: (?:{_MAILS_ES}|mas|nunca))",
     r"\bno (?:enviar|escribir|mandar|contactar|molestar)(?:me|nos)(?=$|[,.!])",
     r"\b(?:quiero|solicito|pido|deseo|solicitamos|ruego|tramit\w+|gestion\w+) (?:la|mi|una|nuestra) baja\b",

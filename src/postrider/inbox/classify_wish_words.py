@@ -15,12 +15,12 @@ _POLITE = (
     r"obrigado|obrigada|prosze|tack|tak|takk|vanligen)"
 )
 _BARE = (
-    rf"(?:{UNSUB}(?: (?:me|us|now))?|unsubscribed|unsubscription|unsubscribing|enough|dnc|delete(?: (?:me|us))?|"
+    rf"(?:{UNSUB}(?: (?:me|us|now))?|unsubscribed|unsubscription|unsubscribing|enough|dnc|delete (?:me|us)|"
     r"(?:do not|don't|dont) (?:contact|call|e-?mail|mail|disturb|write)|no molestar|stop(?: (?:it|now|this|that|all|"
     r"e-?mail(?:ing)?s?|"
     r"mails?|messages|spam|spamming))?|"
-    r"stopall|remove(?: (?:me|us))?|removal|opt(?: me| us)?[ -]?out|take (?:me|us) off|cancel(?: subscription)?|"
-    r"no more|quit|end|"
+    r"stopall|remove(?: (?:me|us))?|removal|opt(?: me| us)?[ -]?out|take (?:me|us) off|cancel subscription|"
+    r"no more|"
     r"(?:(?:newsletter|mich|uns) )?(?:abmelden|abmeldung|austragen|abbestellen|abbestellung|loschen)|stopp|aufhoren|"
     r"keine werbung|"
     r"(?:me |se )?(?:desabonner|desabonnement|desinscription|desinscrire|retirer)|arretez|arret|"
@@ -33,6 +33,21 @@ _BARE = (
 )
 BARE = re.compile(rf"(?:{_POLITE},? ){{0,3}}{_BARE}(?:[ ,-]+(?:{_POLITE}|{_BARE})){{0,3}}")
 """A whole sentence that is nothing but the wish."""
+
+ALONE = re.compile(rf"(?:{_POLITE},? ){{0,3}}(?:delete|cancel|quit|end)(?:[ ,-]+{_POLITE}){{0,3}}")
+"""A sentence that is the wish only where the text says nothing else."""
+
+REFUSAL = re.compile(
+    r"(?:(?:sorry|thanks|thank you|hi|hello),? (?:but )?)?"
+    r"(?:no|nope|nah|no,? (?:thanks|thank you)|wrong (?:person|address)|"
+    r"(?:i'm |i am |we're |we are )?not (?:\w+ )?(?:interested|relevant|for (?:me|us))|no interest|"
+    r"kein (?:interesse|bedarf)|"
+    r"nein|nein,? danke|non|non,? merci|pas interesse|no,? gracias|no me interesa|no,? grazie)"
+)
+"""A first clause after which a bare word is a wish, too."""
+
+POLITE = re.compile(rf"{_POLITE}(?:[ ,-]+{_POLITE}){{0,3}}")
+"""A sentence that says nothing."""
 
 GREETING = re.compile(
     r"(?:hi|hello|hey|dear|good (?:morning|afternoon|day|evening)|hallo|guten (?:tag|morgen)|sehr geehrte[rn]?|"
@@ -63,6 +78,8 @@ NOT_A_WISH = re.compile(
     r"(?! (?:could|would|can|had|will|please|kindly|took|removed?|delete|stop|stopped|unsubscribed?|just|do not|don't|"
     r"did not|didn't|didnt|continue|keep|e-?mail|contact|send|write|spam|message)\b)[^,]{0,60}"
     r"|\b(?:if|when|why|since|because|unless|in case) you "
+    r"|\b(?:if|when|once|after) (?:i|we) (?:sign|buy|subscribe|start|order|join|book|pay|try)\b.{0,60}"
+    r"|\b(?:alte[nrms]?|bisherige[nrms]?|jetzige[nrms]?|derzeitige[nrms]?) "
     r"|\b(?:wenn|falls|sofern|sollten|mochten) sie\b.{0,60}|\bsi (?:vous|tu) .{0,60}"
     r"|\bsi (?:ya )?(?:usted )?no (?:desea|quiere|quieres|deseas).{0,60}|\bse (?:non|nao) .{0,60}|\bals u .{0,60}"
     r"|\bindien u .{0,60}"
@@ -96,8 +113,18 @@ UNDONE = re.compile(
     r"(?:me|us)\b"
     r"(?! (?:up |on |to |in |onto ){1,2}(?:your |the |a |any )?(?:\w+ )?(?:do[ -]|dnc|suppress|black|block|opt|unsub|"
     r"no-))"
+    # others do; somebody else goes on with it, or in another way
+    r"|^ ?(?:most|many|some|others?)\b.{0,40}\bbut (?:you|this|not)"
+    r"|^ by .{0,40}\bbut by\b"
+    # only for a time
+    r"|^ (?:before (?!i |we )|until|till|during|on (?:weekends|holidays))\b"
+    r"|\b(?:will|can|would|should|going to) (?:\w+ )?(?:schedule|join|lead|take over|handle|coordinate|book|attend|"
+    r"host|arrange)\b"
+    r"|^[,;-]? ?(?:but )?(?:let's|let us|just call|call me|shall we|can we|could we)\b"
+    r"|^[,;]? ?(?:but )?(?:i|we) (?:need|want) (?!to (?:be|unsub|opt|stop)|you|out|off|no\b|nothing|it|them)"
+    r"|^ (?:by|via|over|on|per) (?:the |your )?(?:phone|telephone|mobile|post|sms|whatsapp|linkedin|fax|letter)\b"
 )
-"""What makes a move out of a removal when it follows."""
+"""What makes something else of a wish when it follows: a move, a handover, another way."""
 
 FOOTER = re.compile(
     r"^(?:to|um|pour|para|per) (?:unsubscribe|opt[ -]out|stop receiving|be removed|sich|vous|se|darse|dejar|"

@@ -12,8 +12,20 @@ from dataclasses import dataclass
 from postrider.inbox import classify_wish_english as english
 from postrider.inbox import classify_wish_german as german
 from postrider.inbox import classify_wish_romance as romance
-from postrider.inbox.classify_wish_words import BARE, FOOTER, GREETING, NOT_A_WISH, START, TELLS, UNDONE
+from postrider.inbox.classify_wish_words import (
+    ALONE,
+    BARE,
+    FOOTER,
+    GREETING,
+    NOT_A_WISH,
+    POLITE,
+    REFUSAL,
+    START,
+    TELLS,
+    UNDONE,
+)
 from postrider.inbox.classify_words import MAX_FOLDED_CHARS, folded
+from postrider.inbox.parsing_reply import own_lines
 
 SHORT_CHARS = 300
 _WRAPPED_LINE_CHARS = 50
@@ -97,11 +109,19 @@ def plain_unsubscribe_rule(text: str) -> str | None:
 
 def _has_bare_wish(words: _Words) -> bool:
     sentences = words.message if words.is_short else words.message[:1]
-    return any(_is_bare(sentence) or _is_bare(_CLAUSE_END.split(sentence)[-1]) for sentence in sentences)
+    said = [plain for sentence in words.message if not POLITE.fullmatch(plain := sentence.strip(_EDGES))]
+    return any(map(_is_bare, sentences)) or (len(said) == 1 and ALONE.fullmatch(_after_refusal(said[0])) is not None)
 
 
 def _is_bare(sentence: str) -> bool:
-    return BARE.fullmatch(sentence.strip(_EDGES)) is not None
+    return BARE.fullmatch(_after_refusal(sentence)) is not None
+
+
+def _after_refusal(sentence: str) -> str:
+    """What is left of "Not interested, remove" when the refusal is taken off."""
+    plain = sentence.strip(_EDGES)
+    first = _CLAUSE_END.search(plain)
+    return plain[first.end() :] if first and REFUSAL.fullmatch(plain[: first.start()]) else plain
 
 
 def _asks(sentence: str) -> bool:
@@ -135,7 +155,7 @@ def _is_meant(sentence: str, found: re.Match[str]) -> bool:
 
 
 def _read(text: str) -> _Words:
-    lines = text[:MAX_FOLDED_CHARS].replace("\r", "").split("\n")
+    lines = own_lines(text[:MAX_FOLDED_CHARS].replace("\r", ""))
     cut = next((index for index, line in enumerate(lines) if index and _SEPARATOR.fullmatch(line)), len(lines))
     paragraphs = [kept for kept in _paragraphs(lines[:cut] if any(map(str.strip, lines[:cut])) else lines) if kept]
     name = next((number for number in range(1, len(paragraphs)) if _is_signature(paragraphs, number)), len(paragraphs))
@@ -166,7 +186,7 @@ def _paragraphs(lines: list[str]) -> Iterator[list[str]]:
 def _is_signature(paragraphs: list[list[str]], number: int) -> bool:
     """Whether a block begins with a name or, above one, with a closing formula."""
     first = paragraphs[number][0]
-    if _is_bare(folded(first)):
+    if _is_bare(folded(first)) or ALONE.fullmatch(folded(first).strip(_EDGES)):
         return False
     if len(first) <= _MAX_NAME_CHARS and _NAME.fullmatch(first) and not first.endswith("."):
         return True

@@ -21,7 +21,7 @@ ConversationQuery: TypeAlias = "Select[*tuple[Any, ...]]"
 
 
 class ConversationFilters(Selection):
-    """Which conversations. Filters add up; none of them means all open ones."""
+    """Which conversations. Filters add up; one that is null counts as left out, none at all means all open ones."""
 
     unread: Annotated[bool | None, Field(description="true: with unread replies; false: all read.")] = None
     ai_tag: Annotated[str | None, Field(max_length=60, description="Only with this label (see list_tags).")] = None

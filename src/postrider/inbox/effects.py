@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from postrider.campaigns.endings import Stop
@@ -27,6 +27,7 @@ from postrider.sending.program import Program, Programs
 from postrider.sending.stops import stop_company, stop_lead, unsubscribe_lead
 from postrider.sending.tables import Attempt
 from postrider.sending.tracking import unsubscribe_by_token
+from postrider.sending.trials import is_own_address
 from postrider.sending.unknown import settle_unknown
 from postrider.sending.windows import day_start, open_hours
 
@@ -85,7 +86,7 @@ class Effects:
         attempt = match.attempt
         if attempt is None or match.strength == "none":
             return
-        message.attempt_id, message.enrollment_id = attempt.id, attempt.enrollment_id
+        message.attempt_id, message.enrollment_id = attempt.id, self._enrollment_id(attempt)
         strong = match.strength == "strong"
         match verdict.kind:
             case "reply" | "unsubscribe":
@@ -130,7 +131,7 @@ class Effects:
         enrollment = self._enrollment(attempt)
         wants_out = verdict.kind == "unsubscribe"
         if enrollment is None:
-            if wants_out and strong and attempt.purpose != "test":
+            if wants_out and strong and not self._is_to_ourselves(attempt):
                 self._unsubscribe(attempt, verdict)
             return
         label = "unsubscribe" if wants_out else reading.label
@@ -142,7 +143,7 @@ class Effects:
         enrollment.updated_at = self.now
         data = {"label": label, "rule": reading.label_rule, "match": message.match, "messageId": message.id}
         data |= {} if strong else {"detail": BY_ADDRESS}
-        record_event(self.session, kind, Subject.of(attempt), self.now, {**data})
+        record_event(self.session, kind, self._subject(attempt, enrollment), self.now, {**data})
         if wants_out and strong:
             self._unsubscribe(attempt, verdict)
             return
@@ -180,7 +181,7 @@ class Effects:
             data["returnDate"] = verdict.return_date.isoformat()
         if postponed is not None:
             data["postponedTo"] = postponed.isoformat()
-        record_event(self.session, "auto_replied", Subject.of(attempt), self.now, {**data})
+        record_event(self.session, "auto_replied", self._subject(attempt, enrollment), self.now, {**data})
 
     def _after_automatic(self, enrollment: Enrollment, verdict: Verdict) -> datetime | None:
         """Stops or postpones, as the campaign wants it; the new date of the next step where there is one."""
@@ -221,7 +222,8 @@ class Effects:
             attempt.recipient,
             self.now,
             how=f"by reply ({verdict.rule})",
-            attempt=attempt,
+            # A test is no step of anybody's: the last step to the address is what tells of the unsubscribing.
+            attempt=None if attempt.purpose == "test" else attempt,
         )
 
     def _end(self, enrollment: Enrollment, status: str, stop: Stop) -> None:
@@ -229,10 +231,31 @@ class Effects:
             enrollment.status, enrollment.stop_reason, enrollment.stop_detail = status, stop.reason, stop.detail
             enrollment.due_at, enrollment.updated_at = None, self.now
 
+    def _is_to_ourselves(self, attempt: Attempt) -> bool:
+        """Whether it is a test that somebody sent to an address of the workspace's own, and tried a "stop" on."""
+        return attempt.purpose == "test" and is_own_address(self.session, attempt.workspace_id, attempt.recipient)
+
     def _enrollment(self, attempt: Attempt) -> Enrollment | None:
-        if attempt.enrollment_id is None:
+        enrollment_id = self._enrollment_id(attempt)
+        if enrollment_id is None:
             return None
-        return self.session.get(Enrollment, (attempt.workspace_id, attempt.enrollment_id), with_for_update=True)
+        return self.session.get(Enrollment, (attempt.workspace_id, enrollment_id), with_for_update=True)
+
+    def _enrollment_id(self, attempt: Attempt) -> str | None:
+        """Whose message it is. A test belongs to no enrollment, but who answers it answers the campaign."""
+        if attempt.purpose != "test" or attempt.lead_id is None or self._is_to_ourselves(attempt):
+            return attempt.enrollment_id
+        return self.session.scalar(
+            select(Enrollment.id).where(
+                Enrollment.workspace_id == attempt.workspace_id,
+                Enrollment.campaign_id == attempt.campaign_id,
+                Enrollment.lead_id == attempt.lead_id,
+            )
+        )
+
+    @staticmethod
+    def _subject(attempt: Attempt, enrollment: Enrollment) -> Subject:
+        return Subject.of(attempt)._replace(enrollment_id=enrollment.id)
 
     def _program(self, enrollment: Enrollment) -> Program:
         known = self._campaigns.get(enrollment.campaign_id)

@@ -236,7 +236,9 @@ class TagConversation(Input):
     ] = []
     conversation_id: Annotated[str | None, Field(max_length=40, description="Just one.")] = None
     select_all: Annotated[bool, Field(description="All that filters select, except excludeIds.")] = False
-    filters: ConversationFilters | None = None
+    filters: Annotated[
+        ConversationFilters | None, Field(description="Which ones; an empty or blank filter is refused.")
+    ] = None
     exclude_ids: Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=MAX_AT_ONCE)] = []
 
     @property
@@ -276,8 +278,14 @@ def tag_conversation(ctx: Context, request: TagConversation) -> Tagged:
 
 def _chosen(ctx: Context, request: TagConversation, label: str | None) -> tuple[list[Conversation], int]:
     """The conversations to label, and how many more there are. Raises: InvalidInput without a selection."""
-    ids = [*request.conversation_ids, *([request.conversation_id] if request.conversation_id else [])]
+    ids = [*request.conversation_ids, *([request.conversation_id] if request.conversation_id is not None else [])]
     if request.select_all and not ids:
+        if request.filters is not None and not request.filters.chooses:
+            raise InvalidInput(
+                "filters is empty.",
+                field="filters",
+                hint="Leave filters out to take all open conversations, or give one of its fields a value.",
+            )
         return _selected(ctx, request, label)
     if request.select_all or request.filters is not None or request.exclude_ids:
         raise InvalidInput(

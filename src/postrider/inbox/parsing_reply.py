@@ -21,7 +21,7 @@ _MAX_LINE_CHARS = 500
 _SEPARATOR = re.compile(
     r"-{2,}\s?(?:original message|original appointment|forwarded message|ursprüngliche nachricht|"
     r"weitergeleitete nachricht|message d'origine|message transféré|mensaje original|mensaje reenviado|"
-    r"messaggio originale|oorspronkelijk bericht|mensagem original)\s?-{2,}"
+    r"messaggio originale|oorspronkelijk bericht|mensagem original)\s?-{2,}|-{3,}\s?on\s.{1,300}\swrote\s?-{3,}$"
 )
 _RULE = re.compile(r"[_-]{20,}")
 _WROTE_START = re.compile(r"(?:on|am|le|el|il|op|em|den|dne)\s|\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{2,4}")
@@ -34,6 +34,11 @@ _DATED_START = re.compile(r".{0,24}?\d")
 _DATED_AUTHOR = re.compile(
     r"(?:\b(?:19|20)\d\d(?!\d)|\b\d{1,2}[:.]\d\d\b).{0,200}<[^<>\s@]{1,64}@[^<>\s]{1,255}>.{0,60}[:：]$"
 )
+_NAMED_AUTHOR = re.compile(
+    r".{0,80}?<[^<>\s@]{1,64}@[^<>\s]{1,255}>\)?,?\s{1,3}(?:wrote|schrieb|a écrit|escribió|ha scritto|schreef|"
+    r"escreveu|skrev)\b.{0,80}:$"
+)
+_WRAPPED_QUOTE_CHARS = 60
 _HEADER_LINE = re.compile(
     r"\*?(from|von|de|da|van|od|sent|date|gesendet|datum|envoyé|enviado|enviado el|fecha|inviato|data|verzonden|"
     r"to|an|à|para|a|aan|subject|betreff|objet|asunto|oggetto|onderwerp|assunto)\s?:\*?\s"
@@ -70,13 +75,30 @@ def unquoted_html(html: str) -> str:
 
 
 def new_text(text: str) -> str:
-    """The part of a plain text that its sender wrote; the whole text when all of it looks quoted."""
-    lines = text.split("\n")[:_MAX_LINES]
-    kept = _without_quotes(lines[: _quote_start(lines)])
+    """The part of a plain text that its sender wrote, to be shown; the whole text when all of it looks quoted."""
+    kept = own_lines(text)
     kept = kept[: _library_cut(kept)]
     while kept and _RULE.fullmatch(kept[-1].strip()):
         kept.pop()
-    return _tidy(kept) or _tidy(_without_quotes(lines)) or text.strip()
+    return _tidy(kept) or text.strip()
+
+
+def own_lines(text: str) -> list[str]:
+    """The lines by which a sender may be judged: none of a quoted mail, and so none at all where nothing else stands.
+
+    A quoted line that got wrapped loses its mark on the second line, which is left out, too.
+    """
+    lines = text.split("\n")[:_MAX_LINES]
+    lines = [line for number, line in enumerate(lines) if not _is_rest_of_quote(lines, number)]
+    return _without_quotes(lines[: _quote_start(lines)])
+
+
+def _is_rest_of_quote(lines: list[str], number: int) -> bool:
+    """Whether a line goes on with a quoted one: that is long and ends amid a sentence, and this begins there."""
+    line, above = lines[number].lstrip(), lines[number - 1].strip() if number else ""
+    if not above.startswith(">") or len(above) < _WRAPPED_QUOTE_CHARS or above.endswith((".", "?", "!", ":")):
+        return False
+    return line[:1].islower() or line.startswith(("<http", "(http"))
 
 
 def _quote_start(lines: list[str]) -> int:
@@ -85,7 +107,7 @@ def _quote_start(lines: list[str]) -> int:
         folded = _folded(line)
         if _SEPARATOR.match(folded):
             return index
-        if _header_name(folded) in _SENDER_NAMES and _is_header_block(lines, index):
+        if _is_header_block(lines, index):
             return index
         if (span := _attribution_lines(lines, index)) and not _answers_below(lines, index + span):
             return index
@@ -115,14 +137,21 @@ def _header_name(folded: str) -> str:
 
 
 def _is_header_block(lines: list[str], index: int) -> bool:
-    """A sender line followed closely by a date line and one more, as Outlook writes above the mail it quotes."""
+    """A sender line, then a date line and one more, as Outlook writes above what it quotes; GMX has the date first."""
+    first = _header_name(_folded(lines[index]))
     names = [name for line in lines[index + 1 : index + 9] if (name := _header_name(_folded(line)))]
-    return len(names) >= 2 and any(name in _SENT_NAMES for name in names[:2])
+    if first in _SENDER_NAMES:
+        return len(names) >= 2 and any(name in _SENT_NAMES for name in names[:2])
+    # "Date: Tuesday, From: 9:00, To: 10:00" is somebody's proposal.
+    by_address = index + 1 < len(lines) and "@" in lines[index + 1]
+    return first in _SENT_NAMES and len(names) >= 2 and names[0] in _SENDER_NAMES and by_address
 
 
 def _attribution_lines(lines: list[str], index: int) -> int:
     """How many lines an "On … wrote:" that starts here takes (they get folded over up to three); 0 when none does."""
     first = _folded(lines[index])
+    if _NAMED_AUTHOR.match(first):
+        return 1
     if not (_WROTE_START.match(first) or _DATED_START.match(first)):
         return 0
     joined = ""

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 from sqlalchemy import Select, func, literal, select, tuple_, update
 
+from postrider.access.house import pause_warnings
 from postrider.dnc.queries import hashes_covering, listed_reason
 from postrider.inbox.conversations import find_conversation
 from postrider.inbox.reply_ledger import close_deferred
@@ -41,7 +42,12 @@ class SendReply(Input):
 
     id: Annotated[str, Field(max_length=40, description="Id of the conversation (conv_…), from list_conversations.")]
     body: Annotated[
-        str, Field(min_length=1, max_length=MAX_BODY_CHARACTERS, description="Text or HTML, sent exactly as written.")
+        str,
+        Field(
+            min_length=1,
+            max_length=MAX_BODY_CHARACTERS,
+            description="Text or HTML, sent as written; of HTML only what is safe.",
+        ),
     ]
     cc: Annotated[Copies, Field(description="Plain addresses, at most 5.")] = []
     bcc: Annotated[Copies, Field(description="Plain addresses, at most 5.")] = []
@@ -57,12 +63,13 @@ class SendReply(Input):
 
 
 class QueuedReply(Output):
-    """A reply in the queue; the engine sends it when it is due."""
+    """A reply in the queue; the engine sends it when it is due. ``warnings``: what keeps it from leaving then."""
 
     id: str
     status: str
     scheduled_for: datetime
     is_scheduled: bool
+    warnings: list[str]
 
 
 @operation(
@@ -77,8 +84,10 @@ def send_reply(ctx: Context, request: SendReply) -> QueuedReply:
     """Reply to the lead of the conversation id, now or at scheduledFor (at most a year ahead).
 
     Goes to the lead's own address, in the same thread, with subject, recipient and threading set by Postrider. The
-    body is sent as written: no variables, no signature, no tracking, no quoted history. It answers status pending;
-    look at get_conversation for sent, failed or unknown. Until it is being sent, cancel_scheduled_reply takes it back.
+    body is sent as written: no variables, no signature, no tracking, no quoted history. Of HTML, scripts, forms,
+    frames and event handlers are taken out. It answers status pending, and warnings with what holds it back, such as a
+    paused workspace; look at get_conversation for sent, failed or unknown. Until it is being sent,
+    cancel_scheduled_reply takes it back.
     Refused for a lead who unsubscribed, complained or bounced.
     """
     if request.attachments:
@@ -118,7 +127,13 @@ def send_reply(ctx: Context, request: SendReply) -> QueuedReply:
     )
     ctx.session.add(row)
     ctx.wake("replies")
-    return QueuedReply(id=row.id, status="pending", scheduled_for=due_at, is_scheduled=row.is_scheduled)
+    return QueuedReply(
+        id=row.id,
+        status="pending",
+        scheduled_for=due_at,
+        is_scheduled=row.is_scheduled,
+        warnings=pause_warnings(ctx.session, ctx.workspace_id),
+    )
 
 
 def _check_allowed(ctx: Context, address: str) -> None:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, TypeVar, get_type_hints
 
@@ -19,7 +20,21 @@ UNTRUSTED: Final = Field(json_schema_extra={"untrusted": True})
 UntrustedText = Annotated[str, UNTRUSTED]
 """Words of a stranger: of a message, a lead's field, a mail server's answer, a cell of a file."""
 
-_INSTANT: Final = plain_serializer_function_ser_schema(rfc3339_milliseconds, when_used="json")
+
+def _with_instants_written(value: Any) -> Any:
+    """A value of any kind, its instants as they stand in an answer."""
+    if isinstance(value, datetime):
+        return rfc3339_milliseconds(value)
+    if isinstance(value, dict):
+        return {key: _with_instants_written(inner) for key, inner in value.items()}
+    return [_with_instants_written(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+_WRITTEN: Final = {
+    "datetime": plain_serializer_function_ser_schema(rfc3339_milliseconds, when_used="json"),
+    "any": plain_serializer_function_ser_schema(_with_instants_written, when_used="json"),
+}
+"""How the kinds of a schema that are or may hold an instant are written."""
 
 Scope = Literal["read", "prepare", "send", "delete", "administer"]
 
@@ -44,15 +59,21 @@ class Input(BaseModel):
 
 
 class Selection(Input):
-    """Base of what chooses the things that a call acts on. A field that it does not have is refused at every door:
-    dropped, it would widen the choice."""
+    """Base of what chooses the things that a call acts on. A field that it does not have is refused at every door, and
+    so is a blank value: dropped, they would widen the choice. Null is the same as leaving the field out."""
+
+    @property
+    def chooses(self) -> bool:
+        """Whether any field has a value; without one, nothing is left out."""
+        return any(getattr(self, name) not in (None, []) for name in type(self).model_fields)
 
 
 def _write_instants(part: Any) -> None:
     """Gives every instant in a schema the form it has at the doors; the models inside have theirs already."""
     if isinstance(part, dict):
-        if part.get("type") == "datetime":
-            part.setdefault("serialization", _INSTANT)
+        written = _WRITTEN.get(kind) if isinstance(kind := part.get("type"), str) else None
+        if written is not None:
+            part.setdefault("serialization", written)
         for inner in part.values():
             _write_instants(inner)
     elif isinstance(part, list | tuple):

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from postrider.kernel.blanks import is_blank
 from postrider.kernel.errors import InvalidInput
 from postrider.kernel.misfits import misfit, model_at, path_of
 from postrider.kernel.operation import Input, Selection
@@ -24,10 +25,13 @@ _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 def parse_strict(model: type[M], arguments: Mapping[str, Any]) -> M:
-    """The input, or InvalidInput naming every field that does not fit; unknown fields are refused."""
+    """The input, or InvalidInput naming every field that does not fit; unknown fields are refused.
+
+    So are blank values in what chooses: see Selection.
+    """
     check_texts(arguments)
     try:
-        return model.model_validate(arguments)
+        return _choosing(model.model_validate(arguments))
     except ValidationError as error:
         raise _invalid(model, arguments, error.errors(include_url=False)) from None
 
@@ -39,7 +43,7 @@ def parse_lenient(model: type[M], arguments: Mapping[str, Any]) -> tuple[M, list
     """
     check_texts(arguments)
     try:
-        return model.model_validate(arguments), []
+        return _choosing(model.model_validate(arguments)), []
     except ValidationError as error:
         errors = error.errors(include_url=False)
     unknown = [detail for detail in errors if detail["type"] == "extra_forbidden"]
@@ -59,6 +63,36 @@ def _is_in_selection(model: type[BaseModel], location: Sequence[int | str]) -> b
     """Whether the field stands inside of a Selection; a list that is one itself only shows more."""
     place = model_at(model, location[:-1])
     return len(location) > 1 and place is not None and issubclass(place, Selection)
+
+
+def _choosing(checked: M) -> M:
+    """The input itself. Raises: InvalidInput naming each blank value of what chooses, and in a call that takes all."""
+    blank = list(_blank_choices(checked, ()))
+    if not blank:
+        return checked
+    problems = [{"field": path_of(place), "message": f"{path_of(place)} is blank"} for place in blank[:MAX_REPORTED]]
+    raise InvalidInput(
+        "; ".join(problem["message"] for problem in problems) + ".",
+        field=problems[0]["field"],
+        hint="A blank filter would choose everything: give a value, or leave the field out. Nothing was changed.",
+        details={"problems": problems},
+    )
+
+
+def _blank_choices(part: BaseModel, place: tuple[int | str, ...]) -> Iterator[tuple[int | str, ...]]:
+    """Where something blank stands. A Selection at the outside is a list that only shows more: it may."""
+    inside = bool(place) and isinstance(part, Selection)
+    takes_all = isinstance(part, Input) and part.takes_all
+    for name in part.model_fields_set & type(part).model_fields.keys():
+        value, here = getattr(part, name), (*place, type(part).model_fields[name].alias or name)
+        if isinstance(value, BaseModel):
+            yield from _blank_choices(value, here)
+        elif (inside or takes_all) and isinstance(value, str) and is_blank(value):
+            yield here
+        elif (inside or takes_all) and isinstance(value, list):
+            if inside and not value:
+                yield here
+            yield from ((*here, at) for at, each in enumerate(value) if isinstance(each, str) and is_blank(each))
 
 
 def check_texts(arguments: Mapping[str, Any]) -> None:

@@ -4,30 +4,28 @@ What is claimed is counted at once (day limits, pauses), so that the next tick a
 is not sent is given back by the outcome. On PostgreSQL a workspace's ticks are serialised by an advisory lock.
 """
 
-import zlib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import bindparam, null, text, update
+from sqlalchemy import bindparam, null, update
 from sqlalchemy.orm import Session
 
 from postrider.access.tables import Workspace
 from postrider.campaigns.states import QUEUE_FOLLOW_UP, QUEUE_NEW
 from postrider.campaigns.tables import Enrollment
-from postrider.mailboxes.tables import Mailbox, SendDay
+from postrider.mailboxes.tables import Mailbox
 from postrider.sending.claimant import Claimant
 from postrider.sending.housekeeping import end_leads, finish_campaigns, put_to_sleep
 from postrider.sending.plan_queries import CandidateRow, Setting, candidate_of, due_rows, load_setting, next_due
 from postrider.sending.plan_state import PlannerState, Slot
 from postrider.sending.planner import decide
 from postrider.sending.trouble import UNREADABLE, stop_mailbox
-from postrider.sending.usage import stored_claim
+from postrider.sending.usage import USED, count_alone, stored_claim
 from postrider.sending.work import Claim
 from postrider.sending.work_queries import Claimed, ensure_tokens, open_senders
-from postrider.storage.base import insert_or_add
 from postrider.storage.prepared import Prepared
 
 _LEASE: Final = Prepared(
@@ -40,11 +38,6 @@ _LEASE: Final = Prepared(
     )
 )
 
-_USED: Final = Prepared(
-    lambda dialect: insert_or_add(SendDay, dialect, ("workspace_id", "owner_id", "day"), "sent", "new_leads").values(
-        {column.name: bindparam(f"b_{column.name}") for column in SendDay.__table__.c}
-    )
-)
 _OCCUPIED: Final = Prepared(
     lambda _: (
         update(Mailbox)
@@ -70,8 +63,7 @@ def claim_due(
     session: Session, claimant: Claimant, workspace_id: str, now: datetime, limit: int, busy: Collection[str] = ()
 ) -> Tick:
     """Claims at most ``limit`` sends that may leave at ``now``, and none from mailboxes that are ``busy``."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": zlib.crc32(workspace_id.encode())})
+    count_alone(session, workspace_id)
     workspace = session.get(Workspace, workspace_id)
     if workspace is None or workspace.status != "active" or workspace.paused_at is not None:
         return NOTHING_CLAIMED
@@ -177,7 +169,7 @@ def _count(session: Session, setting: Setting, slots: Sequence[Slot], claims: di
         assert claim.campaign_day is not None
         used[slot.campaign_id, claim.campaign_day] += 1
         new[slot.campaign_id, claim.campaign_day] += claim.counts_new
-    _USED.many(
+    USED.many(
         session.connection(),
         [
             {

@@ -1,8 +1,10 @@
 """What an email will look like: preview it for a lead, or send one to see it arrive."""
 
+from dataclasses import replace
 from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field
+from sqlalchemy import select
 
 from postrider.access.house import house_of
 from postrider.campaigns.documents import Body, Subject, VariantInput
@@ -10,7 +12,7 @@ from postrider.campaigns.launch import COPIES_SHARE_THE_LINK, NO_PUBLIC_ADDRESS
 from postrider.campaigns.queries import find_campaign
 from postrider.content.addresses import parse_address
 from postrider.content.headers import check_name, message_id
-from postrider.content.template import LeadFacts
+from postrider.content.template import LeadFacts, is_reserved
 from postrider.dnc.queries import hashes_covering
 from postrider.kernel.context import Context, OutsideContext
 from postrider.kernel.errors import InvalidInput, Upstream
@@ -19,15 +21,15 @@ from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedTex
 from postrider.leads.tables import Lead
 from postrider.mailboxes.queries import account_of
 from postrider.sending.composing import LINK_NOT_ALLOWED, Composed
-from postrider.sending.letter import SAMPLE_TOKEN, Stationery
+from postrider.sending.letter import SAMPLE_TOKEN, Stationery, unsubscribe_targets
 from postrider.sending.lookups import find_lead, find_mailbox
 from postrider.sending.message_ids import new_message_token
 from postrider.sending.outcomes import Deferred, Delivered, Held, Outcome, Rejected, Unknown
 from postrider.sending.program import Program, read_program
 from postrider.sending.rehearsal import Reader, email_at, rehearse
 from postrider.sending.trial_sending import send_trial
-from postrider.sending.trials import Trial, fresh_attempt_id, trial_envelope
-from postrider.sending.work_queries import lead_facts
+from postrider.sending.trials import Trial, fresh_attempt_id, is_own_address, trial_envelope
+from postrider.sending.work_queries import ensure_token, lead_facts
 
 
 class _Said(NamedTuple):
@@ -144,7 +146,7 @@ def preview_email(ctx: Context, request: PreviewEmail) -> EmailPreview:
         to=Party(name=_name(lead), email=lead.email),
         from_=Party(name=mailbox.display_name, email=mailbox.email),
         missing_variables=list(composed.missing),
-        warnings=_warnings(program, composed, tracks=ctx.settings.tracks),
+        warnings=[*_warnings(program, composed, tracks=ctx.settings.tracks), *_unused(lead)],
     )
 
 
@@ -160,6 +162,15 @@ def _warnings(program: Program, composed: Composed, *, tracks: bool) -> list[str
     return found
 
 
+def _unused(lead: Lead) -> list[str]:
+    return [
+        f"RESERVED_NAME:{name}: this custom field of the lead is not used: the name stands for what the mailbox, the "
+        "campaign or the clock says. Give the field another name."
+        for name in sorted(lead.custom_fields)
+        if is_reserved(name)
+    ]
+
+
 def reader_of(lead: Lead) -> Reader:
     """A lead as the one whom words are rehearsed for."""
     custom = {name: str(value) for name, value in lead.custom_fields.items() if value is not None}
@@ -171,13 +182,13 @@ def _name(lead: Lead) -> str:
 
 
 class SendTestEmail(Input):
-    """Which email, from which mailbox, and to whom: a lead, or an address of your own."""
+    """Which email, from which mailbox, and to whom: the lead itself, or an address of your own."""
 
     id: Annotated[str, Field(max_length=40, description="Campaign id.")]
     sequence_step: StepIndex
     mailbox_id: Annotated[str, Field(max_length=40)]
-    lead_id: Annotated[str | None, Field(max_length=40, description="Send to this lead, with its data.")] = None
-    custom_email: Annotated[str | None, Field(max_length=320, description="Send to this address instead.")] = None
+    lead_id: Annotated[str | None, Field(max_length=40, description="Write to this lead, a real person.")] = None
+    custom_email: Annotated[str | None, Field(max_length=320, description="Or to your own address.")] = None
     custom_variables: Annotated[
         dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=10_000)]],
         Field(max_length=100, description="Values for the variables, with customEmail."),
@@ -210,10 +221,12 @@ class TestEmailSent(Output):
     rest=Rest("POST", "/v1/campaigns/{id}/send-test-email"),
 )
 async def send_test_email(ctx: OutsideContext, request: SendTestEmail) -> TestEmailSent:
-    """Send one email of a campaign now, to a lead (leadId) or to your own address (customEmail + customVariables).
+    """Send one email of a campaign now, to your own address (customEmail + customVariables) or to a lead (leadId).
 
-    It leaves at once, whatever the schedule, and answers when the mail server has accepted it. The do-not-contact list
-    holds. It carries no tracking and does not count as a step for the lead.
+    leadId writes to the real person. Whoever replied, unsubscribed, bounced or was stopped in any campaign, or is on
+    the do-not-contact list, is refused, whichever field names them. It leaves at once, whatever the schedule, counts
+    toward the mailbox's dailySendLimit, and answers when the mail server has accepted it. No tracking, and no step for
+    the lead; unless the address is a mailbox's or member's of the workspace, its unsubscribe link and headers work.
     """
     if (request.lead_id is None) == (request.custom_email is None):
         raise InvalidInput(
@@ -221,7 +234,7 @@ async def send_test_email(ctx: OutsideContext, request: SendTestEmail) -> TestEm
             field="leadId",
             hint="customEmail (with customVariables) is the way to write to yourself.",
         )
-    trial = await ctx.read(lambda tx: _plan_trial(tx, request))
+    trial = await ctx.write(lambda tx: _plan_trial(tx, request))
     envelope = trial_envelope(trial)
     return _answer(trial, await send_trial(ctx, trial, envelope))
 
@@ -231,19 +244,28 @@ def _plan_trial(ctx: Context, request: SendTestEmail) -> Trial:
     program = read_program(row)
     mailbox = find_mailbox(ctx, request.mailbox_id)
     if request.lead_id is not None:
-        lead = find_lead(ctx, request.lead_id)
-        reader, recipient = reader_of(lead), lead.email
+        named = find_lead(ctx, request.lead_id)
+        reader, recipient = reader_of(named), named.email
+        lead_id: str | None = named.id
     else:
         recipient = parse_address(request.custom_email or "", "customEmail").key
+        of_address = select(Lead.id).where(Lead.workspace_id == ctx.workspace_id, Lead.email == recipient)
+        lead_id = ctx.session.scalar(of_address)
         reader = Reader("test", LeadFacts(email=recipient), dict(request.custom_variables), SAMPLE_TOKEN)
+    is_own = is_own_address(ctx.session, ctx.workspace_id, recipient)
+    if not is_own:
+        token = ensure_token(ctx.session, ctx.vault, ctx.workspace_id, recipient, lead_id, ctx.now)
+        reader = replace(reader, token=token)
     email = email_at(program, request.sequence_step)
     stationery = Stationery.of(ctx.settings, ctx.vault)
-    legal_lines = house_of(ctx.session, ctx.workspace_id).legal_lines
+    house = house_of(ctx.session, ctx.workspace_id)
     composed = rehearse(
-        program, email, reader, mailbox, stationery, ctx.now, legal_lines=legal_lines, label=request.variant
+        program, email, reader, mailbox, stationery, ctx.now, legal_lines=house.legal_lines, label=request.variant
     ).composed
     if program.settings.unknown_variables != "blank":
         _check_complete(request, composed)
+    url = stationery.unsubscribe_url(reader.token)
+    has_headers = house.unsubscribe_headers and not is_own
     return Trial(
         workspace_id=ctx.workspace_id,
         attempt_id=fresh_attempt_id(),
@@ -255,6 +277,10 @@ def _plan_trial(ctx: Context, request: SendTestEmail) -> Trial:
         composed=composed,
         campaign_id=row.id,
         now=ctx.now,
+        is_own=is_own,
+        lead_id=lead_id,
+        unsubscribe=unsubscribe_targets(url, mailbox.email, reader.token) if has_headers else (),
+        one_click=has_headers and url is not None,
     )
 
 

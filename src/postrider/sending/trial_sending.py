@@ -70,7 +70,7 @@ class _TrialFlight:
         pause = PAUSE_SECONDS
         while True:
             try:
-                await self._write(lambda connection: finish_trial(connection, self._trial, outcome))
+                await self._write(lambda connection: finish_trial(connection, self._ctx.vault, self._trial, outcome))
             except DBAPIError as error:
                 if not is_away(error):
                     raise

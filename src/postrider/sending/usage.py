@@ -1,16 +1,24 @@
 """What a claim used of the day limits, and how it is given back when nothing was sent."""
 
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection, bindparam, text, update
 from sqlalchemy.orm import Session
 
 from postrider.mailboxes.tables import SendDay
 from postrider.sending.work import Claim
-from postrider.storage.base import JsonObject
+from postrider.storage.base import JsonObject, insert_or_add
+from postrider.storage.prepared import Prepared
 
+USED: Final = Prepared(
+    lambda dialect: insert_or_add(SendDay, dialect, ("workspace_id", "owner_id", "day"), "sent", "new_leads").values(
+        {column.name: bindparam(f"b_{column.name}") for column in SendDay.__table__.c}
+    )
+)
+"""Adds to what an owner has used of a day."""
 _GIVE_BACK: Final = (
     update(SendDay)
     .where(
@@ -21,6 +29,17 @@ _GIVE_BACK: Final = (
     )
     .values(sent=SendDay.sent - bindparam("b_count"), new_leads=SendDay.new_leads - bindparam("b_new"))
 )
+
+
+def count_alone(connection: Connection | Session, workspace_id: str) -> None:
+    """Until this transaction ends, nobody else counts sends of the workspace (SQLite has one writer anyway).
+
+    To be called before any row is locked.
+    """
+    if isinstance(connection, Session):
+        connection = connection.connection()
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": zlib.crc32(workspace_id.encode())})
 
 
 def stored_claim(mailbox_id: str, claim: Claim) -> JsonObject:

@@ -224,6 +224,28 @@ def ensure_tokens(
     return emails
 
 
+def ensure_token(
+    session: Session, vault: Vault, workspace_id: str, email: str, lead_id: str | None, now: datetime
+) -> str:
+    """The token of one address, made on first use. ``lead_id``: who has the address now, if anybody has."""
+    columns = UnsubscribeToken.__table__.c
+    value = hash_value(vault, workspace_id, email)
+    connection = session.connection()
+    query = select(columns.token).where(columns.workspace_id == workspace_id, columns.email_hash == value)
+    known = connection.execute(query).scalar()
+    if known is not None and lead_id is None:
+        return str(known)
+    row = {
+        "v_workspace_id": workspace_id,
+        "v_email_hash": value,
+        "v_token": _new_token(),
+        "v_lead_id": lead_id,
+        "v_created_at": now,
+    }
+    _ENSURE_TOKEN.run(connection, row)
+    return str(connection.execute(query).scalar_one())
+
+
 def _tokens_of(session: Session, vault: Vault, workspace_id: str, leads: Iterable[LeadRow]) -> dict[str, str]:
     hashes = {lead.id: hash_value(vault, workspace_id, lead.email) for lead in leads}
     columns = UnsubscribeToken.__table__.c

@@ -15,6 +15,7 @@ from postrider.content.template import Chooser, Values
         ("<p onclick=x>hi<script>alert(1)</script></p>", "<p>hi</p>"),
         ('<a href="javascript:x">a</a>', "<a>a</a>"),
         ("<html><body>R&amp;D</body></html>", "<div>R&amp;D</div>"),
+        ("<!-- {a --><p onclick=x>{b|c}</p>", "<p>{b|c}</p>"),
         ("<style>p{color:red}</style><p>{{#if a}}x{{/if}}</p>", "<p>{{#if a}}x{{/if}}</p>"),
         ("", ""),
         (" \n ", ""),
@@ -34,6 +35,15 @@ def test_a_body_is_kept_as_the_html_that_is_sent(written: str, kept: str) -> Non
         "<table><tbody><tr><td>{{#if x}}a{{/if}}</td></tr></tbody></table>",
         "<table>{{#if x}}<tr><td>a</td></tr>{{/if}}</table>",
         "<table><tr>{<td>a</td>|<td>b</td>}</tr></table>",
+        '<p style="color:{red|blue}">x</p>',
+        '<p style="color:{red}">x</p>',
+        '<p style="color:{{colour}}">x</p>',
+        '<p style="color:{{SPINTAX|red|blue}}">x</p>',
+        '<a onclick="{{one}}">{{two}}</a>',
+        '<p onclick="x{">{a|b}</p><p>}</p>',
+        "<p>&#123;a|b&#125;</p>",
+        "<p>{{#if <script>a</script>}}x{{/if}}</p>",
+        "<p onclick=x>{{name</p>",
     ],
 )
 def test_no_template_is_damaged(template: str) -> None:

@@ -260,6 +260,23 @@ def test_a_signature_with_markup_is_html_in_the_body_and_text_anywhere_else() ->
     assert render("{{signature}}", values, "text")[0] == "Sam & Co"
 
 
-def test_a_custom_field_named_signature_brings_no_markup() -> None:
-    values = Values.of({"signature": Html("<b>Sam</b>", "Sam")}, {"signature": "<i>Eve</i>"})
-    assert render("{{signature}}", values, "html")[0] == "&lt;i&gt;Eve&lt;/i&gt;"
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("unsubscribe_url", "Unsubscribe URL", "unsubscribeUrl", "ｕnsubscribe-url"),
+        *("senderEmail", "sender_name", "Sender First Name", "senderLastName", "signature", "Signature"),
+        *("email", "E-Mail", "today", "Weekday"),
+    ],
+)
+def test_a_custom_field_never_stands_for_a_reserved_name(name: str) -> None:
+    builtins: dict[str, str | Html | None] = {"unsubscribe_url": "mine", "signature": Html("<b>mine</b>", "mine")}
+    builtins |= dict.fromkeys(
+        ("senderEmail", "senderName", "senderFirstName", "senderLastName", "email", "today", "weekday"), "mine"
+    )
+    assert render(f"{{{{{name}}}}}", Values.of(builtins, {name: "evil"})) == ("mine", ())
+    assert render(f"{{{{{name}}}}}", Values.of({}, {name: "evil"})) == ("", (name,))
+    assert render(f"{{{{#if {name} has_value}}}}yes{{{{/if}}}}", Values.of({}, {name: "evil"}))[0] == ""
+
+
+def test_a_name_that_only_begins_like_a_reserved_one_is_the_leads() -> None:
+    assert render("{{senderTitle}} {{email2}}", Values.of({}, {"senderTitle": "a", "email2": "b"})) == ("a b", ())

@@ -1,9 +1,10 @@
 """Who asks not to be written to any more, and who only uses such words.
 
-``tests/data/wishes/known`` holds one text per line and language: ``+`` a wish, ``-`` none. ``heldout.txt`` was written
-when the grammar stood, in wordings as far from the known ones as came to mind. On the first run 28 of its 40 wishes
-were seen and 1 of its 30 other texts was taken for one; some of the gaps that it showed were closed afterwards, so it
-is a floor, not a measure.
+``tests/data/wishes/known`` holds one text per line and language: ``+`` a wish, ``-`` none. The others were written
+before the grammar was touched for them, in wordings as far from the known ones as came to mind; afterwards some of the
+gaps that they showed were closed, so each is a floor, not a measure. Seen on the first run: of ``heldout`` 28 of 40
+wishes, and 1 of 30 other texts taken for one; of ``heldout_replies`` 28 of 40, and 4 of 60; of ``heldout_after``, when
+both had been worked in, 15 of 20, and 4 of 30.
 """
 
 import time
@@ -37,12 +38,24 @@ def test_every_known_text_is_judged_right(language: str) -> None:
     assert [text for is_wish, text in texts if not is_wish and unsubscribe_rule(text) is not None] == []
 
 
-def test_texts_that_were_are_not_in_the_corpus_are_mostly_judged_right() -> None:
-    texts = _texts(_FOLDER / "heldout.txt")
+@pytest.mark.parametrize("name", ["heldout", "heldout_replies", "heldout_after"])
+def test_texts_that_are_not_in_the_corpus_are_mostly_judged_right(name: str) -> None:
+    texts = _texts(_FOLDER / f"{name}.txt")
     wishes = [unsubscribe_rule(text) is not None for is_wish, text in texts if is_wish]
     others = [unsubscribe_rule(text) is not None for is_wish, text in texts if not is_wish]
-    assert sum(wishes) / len(wishes) >= 0.85
+    assert sum(wishes) / len(wishes) >= 0.95
     assert sum(others) <= 1
+
+
+@pytest.mark.parametrize("word", ["Cancel", "delete", "Quit.", "End"])
+def test_a_word_with_many_meanings_is_a_wish_only_alone(word: str) -> None:
+    assert unsubscribe_rule(f"Hi Ann,\n\n{word}\n\nThanks\nBob") == "unsubscribe_line"
+    assert unsubscribe_rule(f"Not interested, {word.lower()}") == "unsubscribe_line"
+    for text in (
+        f"Hi Ann, {word} please. Next week instead?",
+        f"We have three choices: renew, upgrade, {word.lower()}",
+    ):
+        assert unsubscribe_rule(text) is None
 
 
 def test_the_corpus_is_large() -> None:
@@ -93,7 +106,17 @@ _SEEDS = (
     *("a ", "A ", "A\n\n", "-- ", "x@", "<a@b.c", "a.a.a@a.", "\n", "é", "? ", ", ", "remove me ", "remove my my my "),
     *("stop sending ", "do not ", "do not want to receive ", "please ", "from ", "to be ", "keine ", "mich ", "ne "),
     *("no me ", "customers ", "if you ", "hi ", "unsub ", "add me to ", "delete your data ", "any of my email and "),
-    *("asked ", "not interested in receiving ", "e mail ", "Sent ", "confidential ", "my email "),
+    *("asked ", "not interested in receiving ", "e mail ", "Sent ", "confidential ", "my email ", "> ", "<a@b.c> "),
+    *(
+        "no thanks, ",
+        "let this be ",
+        "no need for more ",
+        "see that my email ",
+        "remove me if i buy ",
+        "On 1 ",
+        "From: ",
+    ),
+    *(f"> {'a' * 60}\na\n", "<a@b.c> wrote ", "--- on a wrote ", "nicht alten "),
 )
 
 

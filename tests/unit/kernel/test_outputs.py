@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ class Moment(Output):
     many: list[datetime]
     by_name: dict[str, datetime]
     day: date
+    anything: dict[str, Any]
 
 
 @pytest.mark.parametrize(
@@ -30,12 +32,17 @@ class Moment(Output):
     ],
 )
 def test_every_instant_of_an_answer_has_milliseconds_and_a_z(instant: datetime, shown: str) -> None:
-    moment = Moment(at=instant, maybe=instant, many=[instant], by_name={"a": instant}, day=instant.date())
+    anything = {"a": instant, "b": [{"c": instant}, (instant,)], "day": instant.date(), "n": 1.5, "no": None}
+    moment = Moment(
+        at=instant, maybe=instant, many=[instant], by_name={"a": instant}, day=instant.date(), anything=anything
+    )
     page = Page[Moment](items=[moment], limit=1, total=1, has_more=False, next_cursor=None)
+    shown_of_any = {"a": shown, "b": [{"c": shown}, [shown]], "day": "2026-03-02", "n": 1.5, "no": None}
     item = {"at": shown, "maybe": shown, "many": [shown], "byName": {"a": shown}, "day": "2026-03-02"}
+    item |= {"anything": shown_of_any}
 
     assert page.model_dump(mode="json", by_alias=True)["items"] == [item]
-    assert moment.model_dump()["at"] == instant
+    assert moment.model_dump()["at"] == moment.model_dump()["anything"]["a"] == instant
 
 
 def test_the_schema_still_says_that_it_is_an_instant() -> None:
@@ -43,6 +50,7 @@ def test_the_schema_still_says_that_it_is_an_instant() -> None:
 
     assert schema["at"] == {"format": "date-time", "title": "At", "type": "string"}
     assert {"format": "date-time", "type": "string"} in schema["maybe"]["anyOf"]
+    assert schema["anything"] == {"additionalProperties": True, "title": "Anything", "type": "object"}
 
 
 def test_every_operation_answers_with_an_output() -> None:

@@ -15,6 +15,7 @@ from postrider.content.template.variables import (
     SenderFacts,
     Values,
     check_custom_keys,
+    is_reserved,
     lead_values,
     variable_key,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Values",
     "check_custom_keys",
     "compile_template",
+    "is_reserved",
     "lead_values",
     "variable_key",
 ]

@@ -11,6 +11,13 @@ from postrider.kernel.errors import InvalidInput
 
 _SEPARATORS = re.compile(r"[\s_-]+")
 _ALIASES = {"company": "companyname"}
+RESERVED_KEYS = frozenset(
+    {
+        *("email", "unsubscribeurl", "signature", "today", "weekday"),
+        *("sendername", "senderfirstname", "senderlastname", "senderemail"),
+    }
+)
+"""Keys of the variables that say who writes, to which address, when, and how to unsubscribe: never a lead's to give."""
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
@@ -23,6 +30,11 @@ def variable_key(name: str) -> str:
     """The key all spellings of a name share: ``First Name``, ``first_name`` and ``firstName`` give ``firstname``."""
     key = unicodedata.normalize("NFKC", _SEPARATORS.sub("", unicodedata.normalize("NFKC", name)).casefold())
     return _ALIASES.get(key, key)
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a name, in any spelling, is one that no custom field can stand for."""
+    return variable_key(name) in RESERVED_KEYS
 
 
 def check_custom_keys(keys: Iterable[str]) -> None:
@@ -65,8 +77,15 @@ class Values:
 
     @classmethod
     def of(cls, builtins: Mapping[str, str | Html | None], custom: Mapping[str, str | None] | None = None) -> "Values":
-        """Values looked up in this order: custom field spelled alike, built-in, custom field with the same key."""
-        exact = {name: value for name, value in (custom or {}).items() if value and not value.isspace()}
+        """Values looked up in this order: custom field spelled alike, built-in, custom field with the same key.
+
+        A custom field never stands for a reserved name, not even where the built-in has no value.
+        """
+        exact = {
+            name: value
+            for name, value in (custom or {}).items()
+            if value and not value.isspace() and not is_reserved(name)
+        }
         common: dict[str, str] = {}
         markup: dict[str, str] = {}
         for name, given in builtins.items():

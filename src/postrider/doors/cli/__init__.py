@@ -165,7 +165,7 @@ def workspace_show(
     workspace: Workspace = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the lines under every email, and whether unsubscribe headers are sent."""
+    """Show the lines under every email, whether unsubscribe headers are sent, and whether sending is paused."""
     from postrider.doors.cli.house import show
 
     with explained():

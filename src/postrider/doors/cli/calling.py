@@ -28,6 +28,8 @@ from postrider.kernel.context import Actor, UploadedFile
 from postrider.kernel.errors import Conflict, InvalidInput, NotFound
 from postrider.kernel.operation import Operation
 
+_BEGINS_SENDING: Final = frozenset({"start_campaign", "resume_campaign", "resume_workspace", "send_reply"})
+"""What only an engine makes true."""
 _INTERRUPTED: Final = 130
 """The exit status of what a person has stopped."""
 
@@ -75,6 +77,10 @@ async def _call(
                 return await _follow(app, actor, job_id_of(answer.output), bar.watch)
         if operation.rest.waits_for_job:
             await _say_who_works(app, job_id_of(answer.output), workspace)
+        elif name in _BEGINS_SENDING and not await app.database.read(engine_runs):
+            remark(
+                "No engine is running here, so nothing is sent until one does: postrider serve, or postrider engine."
+            )
         return answer.output.model_dump(mode="json", by_alias=True), 0
 
 

@@ -8,6 +8,7 @@ from postrider.access.house import House, change_house, house_of
 from postrider.doors.cli.opening import cli_actor, opened
 from postrider.doors.cli.words import say
 from postrider.kernel.errors import InvalidInput
+from postrider.kernel.zones import rfc3339_milliseconds
 
 
 def show(workspace: str | None, as_json: bool) -> None:
@@ -40,9 +41,12 @@ def _say(house: House, as_json: bool) -> None:
             "postalAddress": house.postal_address,
             "optOutLine": house.opt_out_line,
             "unsubscribeHeaders": house.unsubscribe_headers,
+            "pausedAt": rfc3339_milliseconds(house.paused_at) if house.paused_at else None,
         }
         say(json.dumps(facts))
         return
     say(f"Postal address       {house.postal_address or '(none)'}")
     say(f"Opt-out line         {house.opt_out_line or '(none)'}")
     say(f"Unsubscribe headers  {'sent' if house.unsubscribe_headers else 'not sent'}")
+    since = f"paused since {rfc3339_milliseconds(house.paused_at)}" if house.paused_at else "on"
+    say(f"Sending              {since}{'; resume_workspace lets it go on' if house.paused_at else ''}")

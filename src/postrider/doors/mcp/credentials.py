@@ -50,12 +50,12 @@ class Authenticator:
 
     async def _look_up(self, request: Request, presented: str | None, workspace_id: str | None) -> Actor:
         guesser = (request.client.host if request.client else "", read_lookup(presented or "") or "")
-        self._failures.check(guesser)
         try:
             return await self._database.read(
                 lambda session: authenticate_key(session, self._pepper, presented, workspace_id, "mcp")
             )
         except Unauthenticated:
+            self._failures.check(guesser)
             self._failures.add(guesser)
             raise
 

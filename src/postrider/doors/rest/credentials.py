@@ -50,13 +50,14 @@ class Authenticator:
         """
         presented = presented_key(request.headers)
         guesser = (request.client.host if request.client else "", read_lookup(presented or "") or "")
-        self._failures.check(guesser)
         workspace_id = request.headers.get("x-workspace-id") or None
         try:
             return await self._database.read(
                 lambda session: authenticate_key(session, self._pepper, presented, workspace_id, "v1")
             )
         except Unauthenticated:
+            # A good key is never kept waiting by somebody's guesses at it: only failures are counted, and slowed down.
+            self._failures.check(guesser)
             self._failures.add(guesser)
             raise
 
@@ -68,7 +69,7 @@ class _Count:
 
 
 class FailureLimit:
-    """Counts failures per address and key id, so that nobody is slowed down by somebody else's guessing."""
+    """Counts failures per address and key id. Asked only about a call that has failed: a good key always passes."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._now = monotonic
