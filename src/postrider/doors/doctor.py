@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from postrider.access.tables import Workspace
 from postrider.doors.heartbeat import engine_runs
-from postrider.inbox.queries import mailboxes_unread_since
+from postrider.inbox.queries import Strays, count_strays, mailboxes_unread_since
 from postrider.kernel.clock import SystemClock
 from postrider.kernel.vault import Vault, VaultError, load_or_create_key
 from postrider.mailboxes.tables import Mailbox
@@ -53,6 +53,7 @@ class Data(NamedTuple):
     mailboxes_unread: int
     key_fits: bool
     paused: list[str]
+    strays: Strays
 
 
 def examine(host: str, port: int) -> Iterator[Finding]:
@@ -131,6 +132,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     yield _mailboxes(data.mailboxes_in_error)
     if data.engine_runs:
         yield _reading(data.mailboxes_unread)
+    yield _strays(data.strays)
 
 
 def _revision(settings: Settings, revision: str | None) -> Finding:
@@ -149,8 +151,9 @@ def _look(settings: Settings) -> Data:
         fits = _fits(settings, session)
         query = select(Workspace.name, Workspace.id).where(Workspace.paused_at.is_not(None))
         paused = [f"{name} ({each})" for name, each in session.execute(query.order_by(Workspace.paused_at))]
+        strays = count_strays(session)
     engine.dispose()
-    return Data(runs, broken or 0, unread, fits, paused)
+    return Data(runs, broken or 0, unread, fits, paused, strays)
 
 
 def _fits(settings: Settings, session: Session) -> bool:
@@ -207,6 +210,18 @@ def _reading(unread: int) -> Finding:
         "broken",
         f"{unread} not read for more than {hours} hours, so replies are missed.",
         "See lastError in list_mailboxes: IMAP says what is wrong.",
+    )
+
+
+def _strays(strays: Strays) -> Finding:
+    if not any(strays):
+        return Finding("unmatched mail", "ok", "No wish to be left alone and nothing unreadable is among it.")
+    return Finding(
+        "unmatched mail",
+        "note",
+        f"{strays.wishes} wishes to be left alone came from addresses that nothing was sent to, "
+        f"and {strays.unreadable} messages could not be read.",
+        "Look for them in the mailboxes; whoever wants no mail goes on the list with add_dnc_entries.",
     )
 
 

@@ -76,6 +76,21 @@ def mailboxes_unread_since(session: Session, instant: datetime) -> list[MailboxK
     return [MailboxKey(row.workspace_id, row.id) for row in session.scalars(_CONCERNS_US.where(last_read < instant))]
 
 
+class Strays(NamedTuple):
+    """Mail that no lead shows: wishes to be left alone from unknown addresses, and messages that cannot be read."""
+
+    wishes: int
+    unreadable: int
+
+
+def count_strays(session: Session) -> Strays:
+    """Those of all workspaces."""
+    unmatched = InboundMessage.match == "none"
+    wishes = select(func.count()).where(unmatched, InboundMessage.kind.in_(("unsubscribe", "complaint")))
+    unreadable = select(func.count()).where(InboundMessage.kind == "poison")
+    return Strays(session.scalar(wishes) or 0, session.scalar(unreadable) or 0)
+
+
 def folder_cursors(session: Session, key: MailboxKey) -> tuple[FolderCursor, ...]:
     """How far each folder of a mailbox was read."""
     query = select(MailboxFolder).where(
