@@ -134,6 +134,8 @@ def test_a_link_made_of_a_value_never_runs_a_script(value: str) -> None:
 def test_markup_comes_from_builtins_alone(html: str, custom: str) -> None:
     template = compile_template("{{signature}}", form="html")
     assert template.render(Values.of({"signature": Html(html, "text")}), CHOOSER).text == html
-    assert template.render(Values.of({"signature": Html(html, "text")}, {"signature": custom}), CHOOSER).text == escape(
-        custom
-    )
+    # A lead's own fields neither take a built-in's place nor bring markup of their own.
+    taken = Values.of({"signature": Html(html, "text")}, {"signature": custom})
+    assert template.render(taken, CHOOSER).text == html
+    own = compile_template("{{note}}", form="html").render(Values.of({}, {"note": custom}), CHOOSER)
+    assert own.text == escape(custom)
