@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from postrider.engine import replies as engine_replies
 from postrider.engine import worker
+from postrider.engine.passages import Passages
 from postrider.engine.replies import ReplyLoop
 from postrider.engine.transmission import begin_whole, carry_through, to_its_end
 from postrider.inbox.reply_claims import ReplyTick
@@ -59,7 +60,9 @@ async def test_an_outcome_is_written_however_often_its_task_is_cancelled() -> No
     async def sending() -> Outcome:
         return Delivered("250 ok")
 
-    await cancelled_three_times(asyncio.create_task(carry_through(sending(), gate.write)), gate)
+    await cancelled_three_times(
+        asyncio.create_task(carry_through(sending(), gate.write, Passages().passage("mbx_1"))), gate
+    )
     assert gate.written == [Delivered("250 ok")]
 
 
@@ -70,7 +73,9 @@ async def test_what_was_cut_off_before_its_dot_is_taken_back_however_often_its_t
         await asyncio.Event().wait()
         raise AssertionError
 
-    await cancelled_three_times(asyncio.create_task(carry_through(sending(), gate.write)), gate)
+    await cancelled_three_times(
+        asyncio.create_task(carry_through(sending(), gate.write, Passages().passage("mbx_1"))), gate
+    )
     assert len(gate.written) == 1
 
 

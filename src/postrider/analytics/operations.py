@@ -292,11 +292,7 @@ def get_analytics_overview(ctx: Context, request: GetAnalyticsOverview) -> Analy
         stats=stats_of(counts),
         campaigns=CampaignCounts(
             total=states.total() - states["archived"],
-            draft=states["draft"],
-            active=states["active"],
-            paused=states["paused"],
-            completed=states["completed"],
-            archived=states["archived"],
+            **{state: states[state] for state in ("draft", "active", "paused", "completed", "archived")},
         ),
     )
 

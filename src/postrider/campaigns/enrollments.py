@@ -8,6 +8,7 @@ from sqlalchemy import and_, bindparam, case, or_, select, update
 from sqlalchemy.orm import Session
 
 from postrider.campaigns.documents import StepInput
+from postrider.campaigns.endings import Stop
 from postrider.campaigns.following import catch_up
 from postrider.campaigns.sequence import email_steps
 from postrider.campaigns.states import QUEUE_FOLLOW_UP, QUEUE_HELD, QUEUE_NEW, queue_for
@@ -135,6 +136,14 @@ def _insert(session: Session, campaign: Campaign, lead_ids: Sequence[str], statu
         **{name: Same(value) for name, value in same.items()},
     }
     insert_rows(session, Enrollment, columns)
+
+
+def end_enrollment(enrollment: Enrollment, status: str, stop: Stop, now: datetime) -> None:
+    """Nothing more is sent to the lead of a loaded row: it is ``status`` from now on, for that reason."""
+    enrollment.status = status
+    for name, value in stop.columns().items():
+        setattr(enrollment, name, value)
+    enrollment.due_at, enrollment.updated_at = None, now
 
 
 def _bring_back(campaign: Campaign, enrollment: Enrollment, status: str, now: datetime) -> None:

@@ -69,13 +69,9 @@ class ReplySender:
         if isinstance(begun, Objection):
             return begun
         passage = self.passages.passage(work.sender.account.mailbox_id)
-        try:
-            return await carry_through(
-                self._transmit(work, begun, passage),
-                lambda outcome: self._settle(work, begun, outcome),
-            )
-        finally:
-            passage.leave()
+        return await carry_through(
+            self._transmit(work, begun, passage), lambda outcome: self._settle(work, begun, outcome), passage
+        )
 
     async def _settle(self, work: ReplyWork, begun: ReplyBegun, outcome: Outcome) -> None:
         written = await self.database.hot(lambda c: self._settlement(c, work).settle(begun, outcome))

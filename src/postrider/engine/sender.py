@@ -69,13 +69,9 @@ class StepSender:
         if isinstance(begun, Objection):
             return begun
         passage = self._passages.passage(work.sender.account.mailbox_id)
-        try:
-            return await carry_through(
-                self._transmit(work, begun, passage),
-                lambda outcome: self._settle(work, begun, outcome),
-            )
-        finally:
-            passage.leave()
+        return await carry_through(
+            self._transmit(work, begun, passage), lambda outcome: self._settle(work, begun, outcome), passage
+        )
 
     def _compose(self, work: StepWork) -> Composed | str:
         try:

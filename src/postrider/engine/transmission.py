@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-import structlog
 from sqlalchemy.exc import DBAPIError
 
 from postrider.engine.passages import Passage
@@ -12,14 +11,9 @@ from postrider.mailboxes.ports import MailAccount
 from postrider.sending.guards import Objection
 from postrider.sending.outcomes import Held, Outcome
 from postrider.sending.ports import Envelope, MailTransport
-from postrider.storage.away import is_away
+from postrider.storage.away import insist, is_away
 
 Result = TypeVar("Result")
-
-log = structlog.get_logger(__name__)
-
-OUTCOME_PAUSE_SECONDS: Final = 0.2
-OUTCOME_PAUSE_MOST_SECONDS: Final = 10.0
 
 INTERRUPTED: Final = Held("interrupted")
 
@@ -50,7 +44,7 @@ async def transmit(
 ) -> Outcome:
     """The outcome of one message. ``dot`` writes its second marker; if it objects, the outcome names the reason.
 
-    ``passage`` is entered before that. The caller leaves it when the outcome is written.
+    ``passage`` is entered before that, and left by ``carry_through``.
     """
     objections: list[Objection] = []
 
@@ -65,23 +59,32 @@ async def transmit(
     return Held(objections[0].reason) if isinstance(outcome, Held) and objections else outcome
 
 
-async def carry_through(sending: Awaitable[Outcome], write: Callable[[Outcome], Awaitable[None]]) -> Outcome:
-    """The outcome of ``sending``, written down whatever happens to this task meanwhile.
+async def carry_through(
+    sending: Awaitable[Outcome], write: Callable[[Outcome], Awaitable[None]], passage: Passage
+) -> Outcome:
+    """The outcome of ``sending``, written down whatever happens to this task meanwhile; then ``passage`` is left.
 
     Raises: a cancellation, when what it interrupted has been written.
     """
+    try:
+        return await _carry(sending, write)
+    finally:
+        passage.leave()
+
+
+async def _carry(sending: Awaitable[Outcome], write: Callable[[Outcome], Awaitable[None]]) -> Outcome:
     try:
         outcome = await sending
     except (DBAPIError, asyncio.CancelledError) as error:
         if isinstance(error, DBAPIError) and not is_away(error):
             raise
         # The marker failed or this task is to end, and either way the dot has not left (see MailTransport).
-        await to_its_end(_insist(write, INTERRUPTED))
+        await to_its_end(_write_down(write, INTERRUPTED))
         if isinstance(error, asyncio.CancelledError):
             raise
         return INTERRUPTED
     # Left alone, it would be written after the claim has been given up, and a delivered message called unknown.
-    await to_its_end(_insist(write, outcome))
+    await to_its_end(_write_down(write, outcome))
     return outcome
 
 
@@ -104,17 +107,6 @@ async def to_its_end(work: Awaitable[Result]) -> Result:
     return working.result()
 
 
-async def _insist(write: Callable[[Outcome], Awaitable[None]], outcome: Outcome) -> None:
-    """Writes, waiting for a database that is away. ``write`` may be repeated: then the claim is gone."""
-    pause = OUTCOME_PAUSE_SECONDS
-    while True:
-        try:
-            await write(outcome)
-        except DBAPIError as error:
-            if not is_away(error):
-                raise
-            log.warning("outcome_not_written", outcome=type(outcome).__name__, exc_info=True)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, OUTCOME_PAUSE_MOST_SECONDS)
-        else:
-            return
+async def _write_down(write: Callable[[Outcome], Awaitable[None]], outcome: Outcome) -> None:
+    """Waits for a database that is away. ``write`` may be repeated: then the claim is gone."""
+    await insist(lambda: write(outcome), "outcome_not_written", outcome=type(outcome).__name__)

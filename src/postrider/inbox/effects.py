@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from postrider.campaigns.endings import Stop
+from postrider.campaigns.enrollments import end_enrollment
 from postrider.campaigns.states import RUNNING
 from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.inbox.arrivals import Reading
@@ -228,8 +229,7 @@ class Effects:
 
     def _end(self, enrollment: Enrollment, status: str, stop: Stop) -> None:
         if enrollment.status in (_REPLIED_FROM if status == "replied" else RUNNING):
-            enrollment.status, enrollment.stop_reason, enrollment.stop_detail = status, stop.reason, stop.detail
-            enrollment.due_at, enrollment.updated_at = None, self.now
+            end_enrollment(enrollment, status, stop, self.now)
 
     def _is_to_ourselves(self, attempt: Attempt) -> bool:
         """Whether it is a test that somebody sent to an address of the workspace's own, and tried a "stop" on."""

@@ -7,6 +7,8 @@ from typing import Final
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from postrider.campaigns.endings import Stop
+from postrider.campaigns.enrollments import end_enrollment
 from postrider.campaigns.states import QUEUE_HELD, RUNNING
 from postrider.campaigns.tables import Enrollment
 from postrider.inbox.classify import BounceVerdict, bounce_verdicts
@@ -71,8 +73,8 @@ class Reports:
         """Shows the bounce also where the sequence had come to its end before."""
         row = self._enrollment(attempt)
         if row is not None and row.status == "completed":
-            row.status, row.stop_reason, row.stop_detail = "bounced", "bounced", text
-            row.bounced_at = row.updated_at = self.now
+            end_enrollment(row, "bounced", Stop("bounced", text), self.now)
+            row.bounced_at = self.now
 
     def _stop_or_go_on(self, attempt: Attempt, found: BounceVerdict, text: str) -> None:
         row = self._enrollment(attempt)
@@ -90,8 +92,7 @@ class Reports:
                 return
         # A report is easily written by its recipient, so that even one about the sender stops this lead only.
         if row.status in RUNNING:
-            row.status, row.due_at = "failed", None
-            row.stop_reason, row.stop_detail, row.updated_at = "returned", text[:500], self.now
+            end_enrollment(row, "failed", Stop("returned", text), self.now)
 
     def _enrollment(self, attempt: Attempt) -> Enrollment | None:
         if attempt.enrollment_id is None:

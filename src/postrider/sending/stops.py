@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from postrider.access.queries import lock_workspace
 from postrider.campaigns.endings import Stop
+from postrider.campaigns.enrollments import end_enrollment
 from postrider.campaigns.states import RUNNING
 from postrider.campaigns.tables import Enrollment
 from postrider.dnc.queries import add_entries
@@ -88,7 +89,7 @@ def _leave(
     now: datetime,
     *,
     how: str,
-    kind: Literal["unsubscribed", "complained"],
+    kind: Leaving,
     attempt: Attempt | None,
 ) -> None:
     """Ends all enrollments of an address, and records why for the one whose message brought it about."""
@@ -102,7 +103,7 @@ def _leave(
     if cause is None or attempt is None or not is_news:
         return
     if cause.status in ("completed", "replied", "stopped"):
-        cause.status, cause.stop_reason, cause.stop_detail = "unsubscribed", stop.reason, stop.detail
+        end_enrollment(cause, "unsubscribed", stop, now)
     cause.unsubscribed_at = cause.unsubscribed_at or now
     cause.updated_at = now
     record_event(session, kind, Subject.of(attempt), now, {"how": how})

@@ -4,22 +4,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from postrider.kernel.context import OutsideContext
 from postrider.sending.outcomes import Held, Outcome
 from postrider.sending.ports import Envelope, MailTransport
 from postrider.sending.trials import Trial, begin_trial, dot_trial, finish_trial
-from postrider.storage.away import is_away
+from postrider.storage.away import insist
 
 T = TypeVar("T")
-
-log = structlog.get_logger(__name__)
-
-PAUSE_SECONDS: Final = 0.2
-PAUSE_MOST_SECONDS: Final = 10.0
 
 _under_way: Final[set["asyncio.Task[Outcome]"]] = set()
 """A loop knows its tasks only weakly."""
@@ -67,18 +60,11 @@ class _TrialFlight:
         return self.is_wanted and await self._write(lambda connection: dot_trial(connection, self._trial))
 
     async def _finish(self, outcome: Outcome) -> None:
-        pause = PAUSE_SECONDS
-        while True:
-            try:
-                await self._write(lambda connection: finish_trial(connection, self._ctx.vault, self._trial, outcome))
-            except DBAPIError as error:
-                if not is_away(error):
-                    raise
-                log.warning("outcome_of_test_not_written", outcome=type(outcome).__name__, exc_info=True)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, PAUSE_MOST_SECONDS)
-            else:
-                return
+        await insist(
+            lambda: self._write(lambda connection: finish_trial(connection, self._ctx.vault, self._trial, outcome)),
+            "outcome_of_test_not_written",
+            outcome=type(outcome).__name__,
+        )
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         return await self._ctx.write(lambda tx: work(tx.session.connection()))
