@@ -22,6 +22,7 @@ from postrider.kernel.vault import Vault, load_or_create_key
 from postrider.logs import configure_logs
 from postrider.storage.schema import HEAD
 from postrider.storage.tables import Meta
+from tests.conftest import START
 
 Run = Callable[..., Result]
 INIT = ("init", "--email", "ann@ann.test", "--name", "Ann", "--workspace", "Ann's")
@@ -70,8 +71,8 @@ def test_init_makes_keys_that_work(run: Run, data: Path) -> None:
     pepper = Vault(load_or_create_key(None, data / "secret.key")).derive("api-keys")
     engine = create_engine(f"sqlite:///{data / 'postrider.sqlite3'}", poolclass=NullPool)
     with Session(engine) as session:
-        own = authenticate_key(session, pepper, keys["workspaceKey"], None, "v1")
-        platform = authenticate_key(session, pepper, keys["platformKey"], keys["workspaceId"], "v1")
+        own = authenticate_key(session, pepper, keys["workspaceKey"], None, "v1", START)
+        platform = authenticate_key(session, pepper, keys["platformKey"], keys["workspaceId"], "v1", START)
     assert own.workspace_id == platform.workspace_id == keys["workspaceId"]
     assert platform.user_id == keys["userId"]
 

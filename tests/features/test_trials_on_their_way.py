@@ -123,7 +123,7 @@ async def test_an_outcome_waits_for_a_database_that_is_away(
     installation: Installation, transport: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = await make_world(installation, port=1)
-    lose_writes(installation, monkeypatch, lambda number: number in (3, 4))
+    lose_writes(installation, monkeypatch, lambda number: number in (4, 5))
     transport.before_dot.set()
     transport.after_dot.set()
     with anyio.fail_after(5):
@@ -136,7 +136,7 @@ async def test_a_dot_that_cannot_be_noted_is_not_sent_and_the_test_is_over(
     installation: Installation, transport: Slow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = await make_world(installation, port=1)
-    lose_writes(installation, monkeypatch, lambda number: number == 2)
+    lose_writes(installation, monkeypatch, lambda number: number == 3)
     transport.before_dot.set()
     with pytest.raises(OperationalError):
         await begin(world)

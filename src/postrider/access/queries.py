@@ -1,21 +1,21 @@
 """Who is calling: keys to actors; and the making of users, workspaces and keys."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, Literal
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from postrider.access.keys import KeyKind, NewKey, hash_key, make_key, read_lookup, same_digest
 from postrider.access.tables import ApiKey, Membership, User, Workspace
-from postrider.kernel.context import ALL_SCOPES, Actor, Autonomy
+from postrider.kernel.context import ALL_SCOPES, Actor, Door
 from postrider.kernel.errors import InvalidInput, NotFound, Unauthenticated
 from postrider.kernel.ids import new_id
+from postrider.kernel.policy import AUTONOMIES, Autonomy, Caps, covered_scopes
 from postrider.kernel.secret import Secret
 from postrider.tags.queries import seed_tags
 
-Door = Literal["mcp", "v1", "cli", "stdio"]
 _BAD_KEY: Final = "The API key is missing or not valid."
 _BAD_KEY_HINT: Final = "Send a key made by `postrider init` as X-Api-Key or as Authorization: Bearer."
 _MOST_NAMED: Final = 20
@@ -33,7 +33,7 @@ class NewOwner:
 
 
 def authenticate_key(
-    session: Session, pepper: bytes, presented: str | None, workspace_id: str | None, door: Door
+    session: Session, pepper: bytes, presented: str | None, workspace_id: str | None, door: Door, now: datetime
 ) -> Actor:
     """The actor behind a presented key. ``workspace_id``: what a platform key named in X-Workspace-Id.
 
@@ -44,7 +44,7 @@ def authenticate_key(
     row = session.scalar(select(ApiKey).where(ApiKey.lookup == (lookup or "")))
     # The hash is computed and compared whether or not the key exists: the answer takes the same path.
     good = same_digest(row.digest if row else _DUMMY_DIGEST, hash_key(presented or "", pepper))
-    if row is None or not good or row.revoked_at is not None:
+    if row is None or not good or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
         raise Unauthenticated(_BAD_KEY, hint=_BAD_KEY_HINT)
     if row.workspace_id is None:
         return _platform_actor(session, row, workspace_id, door)
@@ -76,8 +76,22 @@ def _live_workspace(session: Session, workspace_id: str) -> Workspace | None:
 
 
 def _actor(kind: KeyKind, row: ApiKey, workspace_id: str, door: Door) -> Actor:
-    autonomy: Autonomy = "free" if row.autonomy == "free" else "confirm"
-    return Actor(kind, row.id, row.user_id, workspace_id, frozenset(row.scopes), autonomy, door)
+    return Actor(
+        kind,
+        row.id,
+        row.user_id,
+        workspace_id,
+        covered_scopes(row.scopes),
+        stored_autonomy(row.autonomy),
+        door,
+        toolsets=None if row.toolsets is None else frozenset(row.toolsets),
+        caps=Caps(row.daily_sends, row.first_day_sends, row.created_at + timedelta(days=1)),
+    )
+
+
+def stored_autonomy(stored: str) -> Autonomy:
+    """The autonomy that a row names; the tightest for a word that this program does not know."""
+    return next((each for each in AUTONOMIES if each == stored), AUTONOMIES[0])
 
 
 def create_owner(
@@ -86,7 +100,15 @@ def create_owner(
     """A user (or the existing one of that address), a new workspace owned by them, and both keys."""
     user = session.scalar(select(User).where(User.email == email))
     if user is None:
-        user = User(id=new_id("usr"), email=email, name=name, created_at=now)
+        user = User(
+            id=new_id("usr"),
+            email=email,
+            name=name,
+            password_hash=None,
+            oidc_issuer=None,
+            oidc_subject=None,
+            created_at=now,
+        )
         session.add(user)
         session.flush()
     workspace = create_workspace(session, user.id, workspace_name, now)
@@ -137,7 +159,7 @@ def local_actor(session: Session, workspace: str | None, *, only_one: bool = Fal
         )
     if not rows:
         return None
-    return Actor("local", "local", rows[0].owner_id, rows[0].id, ALL_SCOPES, "free", "stdio")
+    return Actor("local", "local", rows[0].owner_id, rows[0].id, ALL_SCOPES, "confirm", "stdio")
 
 
 def _key_row(key: NewKey, name: str, user_id: str, workspace_id: str | None, now: datetime) -> ApiKey:
@@ -150,7 +172,11 @@ def _key_row(key: NewKey, name: str, user_id: str, workspace_id: str | None, now
         workspace_id=workspace_id,
         scopes=sorted(ALL_SCOPES),
         autonomy="free",
+        toolsets=None,
+        daily_sends=None,
+        first_day_sends=None,
         created_at=now,
+        expires_at=None,
         last_used_at=None,
         revoked_at=None,
     )

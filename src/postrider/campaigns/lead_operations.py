@@ -241,6 +241,7 @@ def _filter_of(request: AddLeadsToCampaign) -> LeadFilter:
     ),
     idempotent=True,
     open_world=False,
+    audit="effect",
 )
 async def import_campaign_leads_csv(ctx: OutsideContext, request: ImportCampaignLeadsCsv) -> JobStarted:
     """Create leads from a CSV file and put them into a campaign, in one go.
@@ -256,7 +257,7 @@ async def import_campaign_leads_csv(ctx: OutsideContext, request: ImportCampaign
     return await start_import(ctx, request, campaign_order(request.id))
 
 
-@operation(title="Update a lead", effect=Effect.WRITE, rest=Rest("PATCH", "/v1/leads/{id}"), idempotent=True, core=True)
+@operation(title="Update a lead", effect=Effect.WRITE, rest=Rest("PATCH", "/v1/leads/{id}"), idempotent=True)
 def update_lead(ctx: Context, request: UpdateLead) -> LeadOut:
     """Change a lead's fields. Custom fields are merged: those named change, null removes one, the others stay.
 

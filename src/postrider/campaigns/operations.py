@@ -130,6 +130,7 @@ def create_campaign(ctx: Context, request: CreateCampaign) -> CampaignOut:
         schedule=draft_schedule(request.schedule or ScheduleInput()),
         settings=draft_settings(ctx, campaign_id, request.settings or SettingsInput()),
         mailbox_ids=draft_mailboxes(ctx, request),
+        credential_id=None,
         started_at=None,
         completed_at=None,
         created_at=ctx.now,

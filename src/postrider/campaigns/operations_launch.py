@@ -44,6 +44,7 @@ class CampaignPaused(Output):
     scope="send",
     idempotent=True,
     open_world=True,
+    audit="effect",
     core=True,
     rest=Rest("POST", "/v1/campaigns/{id}/start"),
 )
@@ -85,6 +86,7 @@ def pause_campaign(ctx: Context, request: CampaignRef) -> CampaignPaused:
     scope="send",
     idempotent=True,
     open_world=True,
+    audit="effect",
     core=True,
     rest=Rest("POST", "/v1/campaigns/{id}/resume"),
 )
@@ -125,7 +127,7 @@ class _Gaps(NamedTuple):
 async def _launch(ctx: OutsideContext, campaign_id: str, states: Sequence[str], verb: str) -> CampaignStarted:
     # Thousands of leads may have to be looked at: before the transaction that holds up other writers.
     gaps = await ctx.read(lambda c: _gaps(c, _in_state(find_campaign(c, campaign_id), states, verb)))
-    return await ctx.write(partial(_run, campaign_id=campaign_id, states=states, verb=verb, gaps=gaps))
+    return await ctx.effect(partial(_run, campaign_id=campaign_id, states=states, verb=verb, gaps=gaps))
 
 
 def _in_state(row: Campaign, states: Sequence[str], verb: str) -> Campaign:
@@ -152,6 +154,7 @@ def _run(ctx: Context, *, campaign_id: str, states: Sequence[str], verb: str, ga
     _refuse(row, [*problems, *gaps.problems])
     warnings = warnings_for(settings, row.mailbox_ids, needed, around) + gaps.warnings
     row.status = "active"
+    row.credential_id = ctx.actor.credential_id
     row.started_at = row.started_at or ctx.now
     row.updated_at = ctx.now
     ctx.session.flush()

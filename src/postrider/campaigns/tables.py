@@ -10,7 +10,7 @@ class Campaign(Base):
     """One campaign. ``revision`` rises with every change of content, recipients, mailboxes or settings.
 
     ``sequence`` is the list of steps with stable ids (see campaigns/sequence.py); the other documents likewise have
-    their models there.
+    their models there. ``credential_id``: what it was last started with; the caps of that credential hold for it.
     """
 
     __tablename__ = "campaigns"
@@ -27,6 +27,7 @@ class Campaign(Base):
     schedule: Mapped[Json]
     settings: Mapped[Json]
     mailbox_ids: Mapped[JsonStrings]
+    credential_id: Mapped[Id | None]
     started_at: Mapped[Instant | None]
     completed_at: Mapped[Instant | None]
     created_at: Mapped[Instant]

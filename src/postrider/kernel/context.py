@@ -12,18 +12,24 @@ from typing import Literal, Protocol, TypeVar
 from sqlalchemy.orm import Session
 
 from postrider.kernel.events import Signal
+from postrider.kernel.policy import NO_CAPS, Autonomy, Caps
+from postrider.kernel.undoing import Undoer, UndoRecord
 from postrider.kernel.vault import Vault
 from postrider.settings import Settings
 
 T = TypeVar("T")
-Autonomy = Literal["readonly", "draft", "confirm", "free"]
-ActorKind = Literal["platform_key", "workspace_key", "local"]
+ActorKind = Literal["platform_key", "workspace_key", "oauth_grant", "local"]
+Door = Literal["mcp", "v1", "cli", "stdio", "web"]
 ALL_SCOPES: frozenset[str] = frozenset({"read", "prepare", "send", "delete", "administer"})
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who calls. ``credential_id`` names the key (or the local owner); ``door`` is where the call came in."""
+    """Who calls. ``credential_id`` names the key, the grant or the local owner; ``door`` is where the call came in.
+
+    ``toolsets``: the only ones that the credential may use; None is all of them. ``client_id``: the connected app that
+    holds the grant.
+    """
 
     kind: ActorKind
     credential_id: str
@@ -31,7 +37,10 @@ class Actor:
     workspace_id: str
     scopes: frozenset[str]
     autonomy: Autonomy
-    door: Literal["mcp", "v1", "cli", "stdio"]
+    door: Door
+    toolsets: frozenset[str] | None = None
+    client_id: str | None = None
+    caps: Caps = NO_CAPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +70,17 @@ class Context:
     vault: Vault
     files: Mapping[str, UploadedFile] = field(default_factory=dict)
     wakes: set[Signal] = field(default_factory=set)
+    undoers: Mapping[str, Undoer] = field(default_factory=dict)
+    undo_record: UndoRecord | None = None
 
     @property
     def workspace_id(self) -> str:
         """The workspace that the credential names: the first key of every query."""
         return self.actor.workspace_id
+
+    def undoable(self, record: UndoRecord) -> None:
+        """Keeps, with this transaction, what takes its effect back; the operation names the function for it."""
+        self.undo_record = record
 
     def wake(self, signal: Signal) -> None:
         """Wakes one of the engine's loops once this transaction has been committed."""
@@ -74,7 +89,12 @@ class Context:
 
 @dataclass(slots=True)
 class OutsideContext:
-    """Ports to the outside world and short transactions; never both at once."""
+    """Ports to the outside world and short transactions; never both at once.
+
+    ``effect``: the one write that is what the operation does, and gives its output. What the call is held to (its
+    confirmation, its idempotency key, its audit row) is settled in the same transaction. Operations declared with
+    ``audit="effect"`` use it exactly once; the others use ``write``.
+    """
 
     actor: Actor
     now: datetime
@@ -82,6 +102,7 @@ class OutsideContext:
     vault: Vault
     read: "Runner"
     write: "Runner"
+    effect: "Runner"
     ports: Mapping[type, object]
     progress: Progress
     files: Mapping[str, UploadedFile] = field(default_factory=dict)

@@ -31,6 +31,11 @@ KINDS: Final[dict[str, str]] = {
     "job": "job",
     "dnc": "DNC entry",
     "tag": "tag",
+    "grt": "connected app (grant)",
+    "apr": "approval",
+    "aud": "audit event",
+    "und": "undo entry",
+    "file": "file",
 }
 """Prefix of every kind of id, with the words an error message uses for it."""
 

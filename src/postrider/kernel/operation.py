@@ -12,6 +12,8 @@ from pydantic.alias_generators import to_camel
 from pydantic_core.core_schema import CoreSchema, plain_serializer_function_ser_schema
 
 from postrider.kernel.context import Context, OutsideContext
+from postrider.kernel.policy import Facts
+from postrider.kernel.undoing import Undoer
 from postrider.kernel.zones import rfc3339_milliseconds
 
 UNTRUSTED: Final = Field(json_schema_extra={"untrusted": True})
@@ -37,6 +39,12 @@ _WRITTEN: Final = {
 """How the kinds of a schema that are or may hold an instant are written."""
 
 Scope = Literal["read", "prepare", "send", "delete", "administer"]
+
+Confirm = Callable[[Context, Any], Facts | None]
+"""The facts that a call wants a yes to, from its input, reading only; None when this call is not grave."""
+
+CONFIRM_TOKEN: Final = "confirmToken"
+"""The argument that carries the yes. Operations that confirm take it at every door; the dispatcher takes it out."""
 
 
 class Effect(StrEnum):
@@ -116,12 +124,16 @@ class Operation:
     """One entry of the catalogue: what a function is called, may do, takes and gives, wherever it is reached from.
 
     Exactly one of ``run`` (one transaction) and ``run_outside`` (the network, or several transactions) is set.
+    ``toolset``: what a credential or an address can be narrowed to. ``audit``: effect, if the record of the call is
+    written in the transaction of its effect; ends, if one is written before and one after. ``undo``: takes its effect
+    back. ``sensitive``: its output is shown once and never kept.
     """
 
     name: str
     title: str
     description: str
     feature: str
+    toolset: str
     effect: Effect
     scope: Scope
     idempotent: bool
@@ -132,6 +144,10 @@ class Operation:
     input: type[Input]
     output: type[BaseModel]
     open_world: bool
+    confirm: Confirm | None
+    undo: Undoer | None
+    audit: Literal["effect", "ends"]
+    sensitive: bool
     run: Callable[[Context, Any], BaseModel] | None
     run_outside: Callable[[OutsideContext, Any], Awaitable[BaseModel]] | None
 
@@ -151,11 +167,17 @@ def operation(
     key: Literal["either", "platform"] = "either",
     aliases: tuple[str, ...] = (),
     open_world: bool | None = None,
+    toolset: str | None = None,
+    confirm: Confirm | None = None,
+    undo: Undoer | None = None,
+    audit: Literal["effect", "ends"] | None = None,
+    sensitive: bool = False,
 ) -> Callable[[F], F]:
     """Declares the decorated function as an operation; its docstring is the description every door shows.
 
     The scope bundle defaults to read, prepare or delete by ``effect``; reads and deletes count as idempotent; what
     takes an OutsideContext is open world unless said otherwise (an import runs many transactions, but no network).
+    The toolset is the feature. See Operation for the rest.
     """
 
     def declare(function: F) -> F:
@@ -175,7 +197,8 @@ def operation(
             name=function.__name__,
             title=title,
             description=inspect.getdoc(function) or "",
-            feature=function.__module__.split(".")[1],
+            feature=(feature := function.__module__.split(".")[1]),
+            toolset=toolset or feature,
             effect=effect,
             scope=scope or default_scope[effect],
             idempotent=effect is not Effect.WRITE if idempotent is None else idempotent,
@@ -186,6 +209,10 @@ def operation(
             input=input_model,
             output=hints["return"],
             open_world=outside if open_world is None else open_world,
+            confirm=confirm,
+            undo=undo,
+            audit=audit or ("ends" if outside else "effect"),
+            sensitive=sensitive,
             run=None if outside else function,
             run_outside=function if outside else None,
         )

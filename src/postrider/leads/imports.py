@@ -117,8 +117,7 @@ async def start_import(ctx: OutsideContext, request: CsvInput, order: ImportOrde
         },
     }
     result = order.result | {"totalRows": total, "csvInfo": details}
-    await ctx.write(lambda c: _create(c, job_id, order, result, total))
-    return JobStarted(job_id=job_id, state="waiting", total=total)
+    return await ctx.effect(lambda c: _create(c, job_id, order, result, total))
 
 
 def next_batch(session: Session, job: Job) -> Batch:
@@ -232,7 +231,7 @@ def _forget(ctx: Context, *, job_id: str, number: int) -> None:
     drop_chunk(ctx.session, ctx.workspace_id, job_id, number)
 
 
-def _create(ctx: Context, job_id: str, order: ImportOrder, result: JsonObject, total: int) -> None:
+def _create(ctx: Context, job_id: str, order: ImportOrder, result: JsonObject, total: int) -> JobStarted:
     create_job(
         ctx.session,
         workspace_id=ctx.workspace_id,
@@ -245,6 +244,7 @@ def _create(ctx: Context, job_id: str, order: ImportOrder, result: JsonObject, t
         now=ctx.now,
     )
     ctx.wake("jobs")
+    return JobStarted(job_id=job_id, state="waiting", total=total)
 
 
 def _open(ctx: OutsideContext, request: CsvInput) -> BinaryIO:

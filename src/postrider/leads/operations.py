@@ -133,8 +133,8 @@ def create_lead(ctx: Context, request: CreateLead) -> LeadOut:
         waits_for_job=True,
     ),
     idempotent=True,
-    core=True,
     open_world=False,
+    audit="effect",
 )
 async def import_leads_csv(ctx: OutsideContext, request: ImportLeadsCsv) -> JobStarted:
     """Create leads from a CSV file with a header row: as text in csv (256 kB), or a path on this machine.

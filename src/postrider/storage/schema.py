@@ -13,7 +13,7 @@ from postrider.storage.sqlite import make_engine
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest revision; a test holds it against the migration files. Named here because importing alembic is slow."""
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"

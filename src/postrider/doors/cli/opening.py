@@ -48,4 +48,4 @@ async def cli_actor(installation: Installation, workspace: str | None) -> Actor:
             "There is no workspace yet.",
             hint="Run: postrider init --email you@example.com --name You --workspace Main",
         )
-    return replace(actor, door="cli")
+    return replace(actor, door="cli", autonomy="free")

@@ -12,6 +12,7 @@ from postrider.access.keys import hash_key, read_lookup
 from postrider.access.queries import authenticate_key
 from postrider.doors.mcp.server import RequestContext
 from postrider.doors.rest.credentials import FailureLimit, presented_key
+from postrider.kernel.clock import Clock
 from postrider.kernel.context import Actor
 from postrider.kernel.errors import Unauthenticated
 from postrider.kernel.vault import Vault
@@ -30,8 +31,9 @@ class Authenticator:
     A good key is remembered for a moment: that is how soon a revocation takes effect.
     """
 
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
         self._pepper = vault.derive("api-keys")
         self._failures = FailureLimit(monotonic)
         self._known: dict[tuple[bytes, str | None], tuple[float, Actor]] = {}
@@ -52,7 +54,9 @@ class Authenticator:
         guesser = (request.client.host if request.client else "", read_lookup(presented or "") or "")
         try:
             return await self._database.read(
-                lambda session: authenticate_key(session, self._pepper, presented, workspace_id, "mcp")
+                lambda session: authenticate_key(
+                    session, self._pepper, presented, workspace_id, "mcp", self._clock.now()
+                )
             )
         except Unauthenticated:
             self._failures.check(guesser)

@@ -51,7 +51,9 @@ def mcp_app(installation: Installation, *, port: int | None = None) -> tuple[ASG
             yield
 
     endpoints: dict[str, ASGIApp] = {path: manager.handle_request for path, manager in managers.items()}
-    return McpDoor(endpoints, Authenticator(installation.database, installation.vault), security), lifespan
+    return McpDoor(
+        endpoints, Authenticator(installation.database, installation.vault, installation.clock), security
+    ), lifespan
 
 
 def transport_security(public_url: str | None, port: int | None) -> TransportSecuritySettings:

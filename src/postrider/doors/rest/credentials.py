@@ -39,6 +39,7 @@ class Authenticator:
 
     def __init__(self, installation: Installation, monotonic: Callable[[], float]) -> None:
         self._database = installation.database
+        self._clock = installation.clock
         self._pepper = installation.vault.derive("api-keys")
         self._failures = FailureLimit(monotonic)
 
@@ -53,7 +54,9 @@ class Authenticator:
         workspace_id = request.headers.get("x-workspace-id") or None
         try:
             return await self._database.read(
-                lambda session: authenticate_key(session, self._pepper, presented, workspace_id, "v1")
+                lambda session: authenticate_key(
+                    session, self._pepper, presented, workspace_id, "v1", self._clock.now()
+                )
             )
         except Unauthenticated:
             # A good key is never kept waiting by somebody's guesses at it: only failures are counted, and slowed down.

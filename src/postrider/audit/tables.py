@@ -1,0 +1,61 @@
+"""Who did what: one row for each deed, chained by hash once it is committed."""
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from postrider.storage.base import Base, Id, Instant, LongText, ShortText
+
+
+class AuditEvent(Base):
+    """One deed. Nothing changes in it but its place in the chain, which the sealer gives it.
+
+    ``outcome``: done, refused, failed, started or ended. ``started_id``: the row of the start that this is the end of.
+    The hashes are hex; ``before_hash`` and ``after_hash`` are of the rows that were changed. ``number``,
+    ``previous_hash`` and ``hash``: its place in the chain of the workspace.
+    """
+
+    __tablename__ = "audit_events"
+    __table_args__ = (
+        UniqueConstraint("workspace_id", "number"),
+        Index(
+            "ix_audit_events_unsealed",
+            "workspace_id",
+            "id",
+            sqlite_where=text("number IS NULL"),
+            postgresql_where=text("number IS NULL"),
+        ),
+    )
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    at: Mapped[Instant]
+    actor_kind: Mapped[ShortText]
+    credential_id: Mapped[Id]
+    client_id: Mapped[LongText | None]
+    user_id: Mapped[Id]
+    door: Mapped[ShortText]
+    request_id: Mapped[ShortText | None]
+    operation: Mapped[ShortText]
+    effect: Mapped[ShortText]
+    outcome: Mapped[ShortText]
+    error_code: Mapped[ShortText | None]
+    target_id: Mapped[ShortText | None]
+    started_id: Mapped[Id | None]
+    job_id: Mapped[Id | None]
+    arguments_hash: Mapped[ShortText]
+    before_hash: Mapped[ShortText | None]
+    after_hash: Mapped[ShortText | None]
+    number: Mapped[int | None]
+    previous_hash: Mapped[ShortText | None]
+    hash: Mapped[ShortText | None]
+
+
+class AuditHead(Base):
+    """The last link of a workspace's chain: what was cut off behind it would be missed otherwise."""
+
+    __tablename__ = "audit_heads"
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    number: Mapped[int]
+    hash: Mapped[ShortText]
+    sealed_at: Mapped[Instant]

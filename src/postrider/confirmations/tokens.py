@@ -1,0 +1,66 @@
+"""Confirm tokens: proof that the facts of a grave call were shown to whoever makes it. Works once, for ten minutes.
+
+A token is bound to operation, arguments, credential, and to the revision of what it is done to. It does not prove that
+a person has agreed: where one has to, see approvals.
+"""
+
+import hmac
+import re
+from typing import Final, NamedTuple
+
+from sqlalchemy.orm import Session
+
+from postrider.confirmations.tables import UsedToken
+from postrider.kernel.ids import random_text
+from postrider.kernel.keyed import keyed_digest
+from postrider.kernel.vault import Vault
+from postrider.storage.base import insert_or_ignore
+
+LIFETIME_MS: Final = 600_000
+_NONCE: Final = 26
+_FORM: Final = re.compile(r"ct_([0-9a-z]{26})_([0-9]{13})_([0-9a-f]{64})")
+
+
+class BoundCall(NamedTuple):
+    """What a yes is given to. ``arguments_hash``: of the checked arguments, defaults filled in."""
+
+    operation: str
+    arguments_hash: str
+    workspace_id: str
+    credential_id: str
+    user_id: str
+    revision: str
+
+
+def call_hash(vault: Vault, call: BoundCall) -> str:
+    """A keyed hash of the whole call."""
+    return vault.fingerprint("confirmed-call", "\0".join(call))
+
+
+def issue_token(vault: Vault, call: BoundCall, now_ms: int) -> str:
+    """A fresh token for ``call``. ``now_ms``: wall time, milliseconds since 1970."""
+    nonce, expires_ms = random_text(_NONCE), now_ms + LIFETIME_MS
+    return f"ct_{nonce}_{expires_ms}_{_mac(vault, call, nonce, expires_ms)}"
+
+
+def use_token(session: Session, vault: Vault, call: BoundCall, token: str, now_ms: int) -> bool:
+    """Whether ``token`` was issued for exactly this call, has not run out and was never used; it is used up now.
+
+    The mark belongs to the transaction: if that is rolled back, the token can be used again.
+    """
+    match = _FORM.fullmatch(token)
+    if match is None:
+        return False
+    nonce, expires_ms, mac = match.group(1), int(match.group(2)), match.group(3)
+    good = hmac.compare_digest(mac, _mac(vault, call, nonce, expires_ms))
+    if not good or now_ms >= expires_ms:
+        return False
+    dialect = session.get_bind().dialect.name
+    mark = insert_or_ignore(UsedToken, dialect, "workspace_id", "nonce").returning(UsedToken.nonce)
+    values = {"workspace_id": call.workspace_id, "nonce": nonce, "expires_ms": expires_ms}
+    return session.execute(mark.values(values)).scalar() is not None
+
+
+def _mac(vault: Vault, call: BoundCall, nonce: str, expires_ms: int) -> str:
+    text = "\0".join((nonce, str(expires_ms), *call))
+    return keyed_digest(vault.derive("confirm-tokens"), text.encode()).hex()

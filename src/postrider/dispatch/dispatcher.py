@@ -1,0 +1,323 @@
+"""Runs any operation: authority → input → confirmation and idempotency key → effect → record, in this order.
+
+What a call is held to is settled in the transaction of its effect (see settlement.py); a refusal is recorded in one of
+its own. Nothing here waits for a person: the caller is told what is needed, and calls again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from postrider.audit.queries import Deed, record
+from postrider.catalogue import Catalogue
+from postrider.confirmations.approvals import ask_person
+from postrider.dispatch.authority import check_authority
+from postrider.dispatch.gate import Gate, PersonWanted, person_asked
+from postrider.dispatch.settlement import Settlement, hash_arguments, target_of
+from postrider.idempotency.queries import KeyedCall, check_key
+from postrider.kernel.clock import Clock
+from postrider.kernel.context import Actor, Context, OutsideContext, Progress, UploadedFile
+from postrider.kernel.errors import InvalidInput, NotFound, PostriderError
+from postrider.kernel.events import Signals
+from postrider.kernel.operation import CONFIRM_TOKEN, Effect, Operation
+from postrider.kernel.undoing import Undoer
+from postrider.kernel.validation import parse_lenient, parse_strict
+from postrider.kernel.vault import Vault
+from postrider.settings import Settings
+from postrider.storage.away import insist
+from postrider.storage.database import Database
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as a door received it. ``lenient``: unknown fields are dropped and reported instead of refused.
+
+    ``idempotency_key``: repetitions of the call with it get the first one's answer. ``request_id``: the caller's own
+    name for the request, for the audit log.
+    """
+
+    operation: str
+    arguments: Mapping[str, Any]
+    actor: Actor
+    lenient: bool = False
+    files: Mapping[str, UploadedFile] = field(default_factory=dict)
+    progress: Progress | None = None
+    idempotency_key: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a call. ``ignored``: paths of unknown fields that were dropped. ``undo_id``: what undo_operation
+    takes. ``replayed``: the answer is that of an earlier call with the same idempotency key."""
+
+    output: BaseModel
+    ignored: list[str]
+    undo_id: str | None = None
+    replayed: bool = False
+
+
+class _Replayed(Exception):
+    """Another call with the same key was faster; its answer is ours."""
+
+    def __init__(self, output: BaseModel) -> None:
+        super().__init__()
+        self.output = output
+
+
+async def _no_progress(done: int, total: int | None, message: str) -> None:
+    return None
+
+
+class Dispatcher:
+    """Runs any operation of the catalogue for any door."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        database: Database,
+        settings: Settings,
+        vault: Vault,
+        clock: Clock,
+        signals: Signals,
+        ports: Mapping[type, object],
+    ) -> None:
+        self.catalogue = catalogue
+        self._database = database
+        self._settings = settings
+        self._vault = vault
+        self._clock = clock
+        self._signals = signals
+        self._ports = ports
+        self._undoers: dict[str, Undoer] = {each.name: each.undo for each in catalogue if each.undo is not None}
+
+    async def call(self, call: Call) -> Answer:
+        """The operation's output. Raises: PostriderError; anything else is a bug."""
+        operation = self.catalogue.find(call.operation)
+        if operation is None:
+            raise NotFound(f"There is no operation {call.operation!r}.", hint="Names are those of the operations list.")
+        if operation.effect is Effect.READ:
+            check_authority(operation, call.actor)
+            checked, ignored, _ = _parse(operation, call)
+            return Answer(await self._read(operation, call, checked), ignored)
+        return await self._change(operation, call)
+
+    async def _read(self, operation: Operation, call: Call, checked: BaseModel) -> BaseModel:
+        if operation.run_outside is not None:
+            return await operation.run_outside(self._outside(call, self._writer(call)), checked)
+        assert operation.run is not None
+        run = operation.run
+        return await self._reader(call)(lambda context: run(context, checked))
+
+    async def _change(self, operation: Operation, call: Call) -> Answer:
+        """A call that changes something; a refusal of it is written down too."""
+        settlement: Settlement | None = None
+        checked: BaseModel | None = None
+        try:
+            check_authority(operation, call.actor)
+            checked, ignored, token = _parse(operation, call)
+            settlement = self._settlement(operation, call, checked, token)
+            output = await self._settled(operation, call, checked, settlement)
+        except PersonWanted as wanted:
+            error = await self._ask_person(operation, call, wanted)
+            await self._note_refusal(operation, call, checked, error)
+            raise error from None
+        except PostriderError as error:
+            if settlement is None or settlement.started_id is None:
+                await self._note_refusal(operation, call, checked, error)
+            raise
+        return Answer(output, ignored, settlement.undo_id, settlement.replayed)
+
+    async def _settled(self, operation: Operation, call: Call, checked: BaseModel, settlement: Settlement) -> BaseModel:
+        if operation.run is not None:
+            run = operation.run
+            return await self._writer(call)(_settling(settlement, lambda context: run(context, checked)))
+        assert operation.run_outside is not None
+        run_outside = operation.run_outside
+        if operation.audit == "ends":
+            return await self._between_records(run_outside, call, checked, settlement)
+        replay = await self._reader(call)(settlement.look)
+        if replay is not None:
+            return replay
+        try:
+            return await run_outside(self._outside(call, _Effect(self._writer(call), settlement)), checked)
+        except _Replayed as replayed:
+            return replayed.output
+
+    async def _between_records(
+        self,
+        run_outside: Callable[[OutsideContext, Any], Awaitable[BaseModel]],
+        call: Call,
+        checked: BaseModel,
+        settlement: Settlement,
+    ) -> BaseModel:
+        """Work of several transactions or over the network, with a record before it and one after it."""
+        write = self._writer(call)
+        replay = await write(settlement.start)
+        if replay is not None:
+            return replay
+        try:
+            output = await run_outside(self._outside(call, write), checked)
+        except BaseException as error:
+            code, outcome = _ending(error)
+            with suppress(DBAPIError):
+                # Shielded: whoever takes the call back does not take its record back.
+                await asyncio.shield(write(lambda context: settlement.fail(context, code, outcome)))
+            raise
+        # It is done, and nobody must hear anything else because the record of it has to wait.
+        end = insist(lambda: write(lambda context: settlement.leave(context, output, "ended")), "end_not_recorded")
+        await asyncio.shield(end)
+        return output
+
+    async def _ask_person(self, operation: Operation, call: Call, wanted: PersonWanted) -> PostriderError:
+        approval = await self._writer(call)(
+            lambda context: ask_person(
+                context.session, call.actor, operation.name, wanted.hashed_call, wanted.facts, context.now
+            )
+        )
+        return person_asked(approval, self._settings.public_url)
+
+    async def _note_refusal(
+        self, operation: Operation, call: Call, checked: BaseModel | None, error: PostriderError
+    ) -> None:
+        deed = Deed(
+            actor=call.actor,
+            operation=operation.name,
+            effect=operation.effect.value,
+            outcome="refused",
+            arguments_hash="" if checked is None else hash_arguments(checked),
+            request_id=call.request_id,
+            error_code=error.error_code,
+            target_id=None if checked is None else target_of(checked),
+        )
+        await self._writer(call)(lambda context: record(context.session, deed, context.now))
+
+    def _settlement(self, operation: Operation, call: Call, checked: BaseModel, token: str | None) -> Settlement:
+        hashed = hash_arguments(checked)
+        actor, keyed = call.actor, None
+        if call.idempotency_key is not None:
+            key = check_key(call.idempotency_key)
+            keyed = KeyedCall(actor.workspace_id, actor.credential_id, key, operation.name, hashed)
+        return Settlement(operation, actor, checked, Gate(operation, hashed, token), keyed, call.request_id)
+
+    def _outside(self, call: Call, effect: "_Transactions | _Effect") -> OutsideContext:
+        return OutsideContext(
+            actor=call.actor,
+            now=self._clock.now(),
+            settings=self._settings,
+            vault=self._vault,
+            read=self._reader(call),
+            write=self._writer(call),
+            effect=effect,
+            ports=self._ports,
+            progress=call.progress or _no_progress,
+            files=call.files,
+        )
+
+    def _context(self, session: Session, call: Call) -> Context:
+        return Context(
+            session,
+            call.actor,
+            self._clock.now(),
+            self._settings,
+            self._vault,
+            call.files,
+            undoers=self._undoers,
+        )
+
+    def _reader(self, call: Call) -> "_Transactions":
+        return _Transactions(self._database.read, lambda session: self._context(session, call), self._signals)
+
+    def _writer(self, call: Call) -> "_Transactions":
+        return _Transactions(self._database.write, lambda session: self._context(session, call), self._signals)
+
+
+class _Transactions:
+    """Runs functions of a Context in transactions of one kind, and wakes the engine after each commit."""
+
+    def __init__(
+        self,
+        run: Callable[[Callable[[Session], Any]], Awaitable[Any]],
+        context: Callable[[Session], Context],
+        signals: Signals,
+    ) -> None:
+        self._run = run
+        self._context = context
+        self._signals = signals
+
+    async def __call__(self, work: Callable[[Context], T]) -> T:
+        contexts: list[Context] = []
+
+        def inside(session: Session) -> T:
+            context = self._context(session)
+            contexts.append(context)
+            return work(context)
+
+        result: T = await self._run(inside)
+        for signal in contexts[-1].wakes:
+            self._signals.wake(signal)
+        return result
+
+
+class _Effect:
+    """Runs the one transaction that is what an operation does, and settles the call in it."""
+
+    def __init__(self, write: _Transactions, settlement: Settlement) -> None:
+        self._write = write
+        self._settlement = settlement
+
+    async def __call__(self, work: Callable[[Context], T]) -> T:
+        def inside(context: Context) -> T:
+            replay = self._settlement.enter(context)
+            if replay is not None:
+                raise _Replayed(replay)
+            output = work(context)
+            assert isinstance(output, BaseModel)
+            self._settlement.leave(context, output)
+            return output
+
+        return await self._write(inside)
+
+
+def _settling(settlement: Settlement, run: Callable[[Context], BaseModel]) -> Callable[[Context], BaseModel]:
+    def inside(context: Context) -> BaseModel:
+        replay = settlement.enter(context)
+        if replay is not None:
+            return replay
+        output = run(context)
+        settlement.leave(context, output)
+        return output
+
+    return inside
+
+
+def _ending(error: BaseException) -> tuple[str, Any]:
+    """How the record of a call that failed says so."""
+    if isinstance(error, PostriderError):
+        return error.error_code, "refused"
+    return ("CANCELLED" if isinstance(error, asyncio.CancelledError) else "INTERNAL_ERROR"), "failed"
+
+
+def _parse(operation: Operation, call: Call) -> tuple[BaseModel, list[str], str | None]:
+    """The checked input, the paths of what was dropped, and the confirm token. Raises: InvalidInput."""
+    arguments, token = dict(call.arguments), None
+    if operation.confirm is not None:
+        token = arguments.pop(CONFIRM_TOKEN, None)
+        if token is not None and not isinstance(token, str):
+            raise InvalidInput(
+                f"{CONFIRM_TOKEN} has to be a text.",
+                field=CONFIRM_TOKEN,
+                hint="Leave it out to get a fresh one with the facts to confirm.",
+            )
+    if call.lenient:
+        checked, ignored = parse_lenient(operation.input, arguments)
+        return checked, ignored, token
+    return parse_strict(operation.input, arguments), [], token

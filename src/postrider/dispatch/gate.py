@@ -1,0 +1,120 @@
+"""The last question before a grave call acts: has somebody seen the facts, and has a person agreed where one must?"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import BaseModel
+
+from postrider.access.safety import safety_of
+from postrider.confirmations.approvals import facts_out, find_answer, use_grant
+from postrider.confirmations.tables import Approval
+from postrider.confirmations.tokens import LIFETIME_MS, BoundCall, call_hash, issue_token, use_token
+from postrider.kernel.context import Actor, Context
+from postrider.kernel.errors import ConfirmationNeeded, Forbidden
+from postrider.kernel.operation import CONFIRM_TOKEN, Operation
+from postrider.kernel.policy import Facts
+from postrider.storage.leases import wall_ms_now
+
+_PEOPLE_THEMSELVES: Final = ("cli", "web")
+"""Doors where a person acts, not a program for them: there the call is the person's yes."""
+
+
+class PersonWanted(Exception):
+    """The workspace wants a person to grant this call, and nobody has been asked yet."""
+
+    def __init__(self, hashed_call: str, facts: Facts) -> None:
+        super().__init__()
+        self.hashed_call = hashed_call
+        self.facts = facts
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One call in front of the gate. ``token``: the confirm token that came with it."""
+
+    operation: Operation
+    arguments_hash: str
+    token: str | None
+
+    def pass_through(self, ctx: Context, checked: BaseModel, *, use: bool = True) -> None:
+        """Returns when the call may act in this transaction. ``use`` False: only looks, and uses nothing up.
+
+        Raises: ConfirmationNeeded, Forbidden, PersonWanted.
+        """
+        facts = self.operation.confirm(ctx, checked) if self.operation.confirm is not None else None
+        if facts is None:
+            return
+        actor = ctx.actor
+        if actor.autonomy in ("readonly", "draft"):
+            raise _no_autonomy(self.operation, actor, facts)
+        bound = bound_call(self.operation.name, self.arguments_hash, actor, facts)
+        if actor.door in _PEOPLE_THEMSELVES:
+            return
+        if safety_of(ctx.session, ctx.workspace_id).wants_person(facts.people):
+            self._ask_person(ctx, bound, facts, use=use)
+        elif actor.autonomy == "confirm":
+            self._ask_for_yes(ctx, bound, facts, use=use)
+
+    def _ask_for_yes(self, ctx: Context, bound: BoundCall, facts: Facts, *, use: bool) -> None:
+        if self.token is not None and (not use or use_token(ctx.session, ctx.vault, bound, self.token, wall_ms_now())):
+            return
+        raise _confirmation_needed(self.operation, facts, issue_token(ctx.vault, bound, wall_ms_now()), self.token)
+
+    def _ask_person(self, ctx: Context, bound: BoundCall, facts: Facts, *, use: bool) -> None:
+        hashed = call_hash(ctx.vault, bound)
+        answer = find_answer(ctx.session, ctx.workspace_id, hashed, ctx.now)
+        if answer is None:
+            raise PersonWanted(hashed, facts)
+        if answer.status == "denied":
+            raise Forbidden(
+                f"A person has said no to this call ({answer.id}).",
+                code="APPROVAL_DENIED",
+                hint="Ask them what they want instead; do not call it again unchanged.",
+                details={"approvalId": answer.id},
+            )
+        if answer.status != "granted" or (use and not use_grant(ctx.session, answer)):
+            raise person_asked(answer, ctx.settings.public_url)
+
+
+def bound_call(operation: str, arguments_hash: str, actor: Actor, facts: Facts) -> BoundCall:
+    """What a yes to this call is bound to."""
+    return BoundCall(operation, arguments_hash, actor.workspace_id, actor.credential_id, actor.user_id, facts.revision)
+
+
+def person_asked(approval: Approval, public_url: str | None) -> ConfirmationNeeded:
+    """What a caller is told while a person has not answered yet."""
+    page = "the approvals page" if public_url is None else f"{public_url}/approvals"
+    return ConfirmationNeeded(
+        f"A person has to grant this first: {approval.facts['summary']}",
+        code="APPROVAL_NEEDED",
+        hint=f"They grant {approval.id} on {page}, or with: postrider approvals grant {approval.id}. "
+        "Then make the same call again, unchanged.",
+        details={"approvalId": approval.id, "facts": approval.facts, "status": approval.status},
+    )
+
+
+def _confirmation_needed(operation: Operation, facts: Facts, token: str, given: str | None) -> ConfirmationNeeded:
+    stale = "" if given is None else f"The {CONFIRM_TOKEN} does not fit this call any more, or was used. "
+    return ConfirmationNeeded(
+        f"{stale}{operation.name} wants a yes to this: {facts.summary}",
+        hint=f"Show these facts to the person. If they agree, call it again within {LIFETIME_MS // 60_000} minutes "
+        f"with the same arguments and {CONFIRM_TOKEN} from the details.",
+        details={"facts": facts_out(facts), CONFIRM_TOKEN: token},
+    )
+
+
+_CAUSES: Final = {
+    "send": "would make mail leave",
+    "destroy": "would destroy data",
+    "connect": "would change where mail and data go",
+}
+
+
+def _no_autonomy(operation: Operation, actor: Actor, facts: Facts) -> Forbidden:
+    return Forbidden(
+        f"{operation.name} {_CAUSES[facts.cause]}, and this credential may only "
+        f"{'read' if actor.autonomy == 'readonly' else 'prepare'}.",
+        code="AUTONOMY_READONLY" if actor.autonomy == "readonly" else "AUTONOMY_DRAFT",
+        hint="Prepare it, and tell the person what is ready: they do this step themselves.",
+        details={"facts": facts_out(facts)},
+    )

@@ -1,0 +1,27 @@
+"""Files that come in before the call that uses them, and files that wait to be fetched."""
+
+from sqlalchemy import BigInteger, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from postrider.storage.base import Base, Id, Instant, ShortText
+
+
+class StoredFile(Base):
+    """One file, kept on disk under its id. ``kind``: upload or export. ``state``: open (nothing received yet) or ready.
+
+    ``name`` is untrusted and only for display.
+    """
+
+    __tablename__ = "stored_files"
+    __table_args__ = (Index("ix_stored_files_expires_at", "expires_at"),)
+
+    workspace_id: Mapped[Id] = mapped_column(primary_key=True)
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    kind: Mapped[ShortText]
+    state: Mapped[ShortText]
+    name: Mapped[ShortText]
+    media_type: Mapped[ShortText]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    created_by: Mapped[Id]
+    created_at: Mapped[Instant]
+    expires_at: Mapped[Instant]

@@ -1,0 +1,76 @@
+"""What a credential may do by itself, what has to be said before a grave operation, and how much it may send."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+Autonomy = Literal["readonly", "draft", "confirm", "free"]
+"""readonly: reads only. draft: may prepare, cannot cause a send. confirm: grave operations want a yes to the facts
+first. free: no questions asked."""
+
+AUTONOMIES: Final[tuple[Autonomy, ...]] = ("readonly", "draft", "confirm", "free")
+"""The tightest first."""
+
+Cause = Literal["send", "destroy", "connect"]
+"""Why an operation is grave: mail leaves because of it, data is lost, or mail and data go through another server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How many messages a credential may cause in one UTC day; None is no limit of its own.
+
+    ``first_day_sends`` holds until ``first_day_until``.
+    """
+
+    daily_sends: int | None = None
+    first_day_sends: int | None = None
+    first_day_until: datetime | None = None
+
+    def at(self, now: datetime) -> int | None:
+        """The limit that holds at ``now``."""
+        limits = [self.daily_sends]
+        if self.first_day_until is not None and now < self.first_day_until:
+            limits.append(self.first_day_sends)
+        return min((limit for limit in limits if limit is not None), default=None)
+
+
+NO_CAPS: Final = Caps()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What somebody has to know before they say yes to a call.
+
+    ``summary``: one sentence in our own words, with no text by strangers. ``subject``: the id of what it is done to.
+    ``revision``: changes with whatever would make the yes one to something else. ``people``: how many are written to,
+    or how many things are lost. ``content_digest``: of what would be sent.
+    """
+
+    summary: str
+    subject: str
+    revision: str
+    cause: Cause
+    people: int
+    first_send_at: datetime | None = None
+    content_digest: str | None = None
+
+
+_COVERS: Final[dict[str, tuple[str, ...]]] = {
+    "prepare": ("read",),
+    "send": ("prepare", "read"),
+    "delete": ("prepare", "read"),
+    "administer": ("prepare", "read"),
+}
+
+
+def covered_scopes(granted: Iterable[str]) -> frozenset[str]:
+    """The scopes of a credential with those that they include: whoever may send may also prepare and read. Neither of
+    send, delete and administer includes another."""
+    named = frozenset(granted)
+    return named.union(*(_COVERS.get(scope, ()) for scope in named))
+
+
+def tightest(one: Autonomy, other: Autonomy) -> Autonomy:
+    """The one that allows less."""
+    return min(one, other, key=AUTONOMIES.index)
