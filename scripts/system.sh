@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need of the system: Dovecot, OpenSSL, PostgreSQL and Python's venv. Silent and quick when
-# everything is there. Only root on Debian installs; anyone else is told what is missing.
+# Installs what the tests need of the system: Dovecot, OpenSSL, PostgreSQL, Python's venv, Chromium with a font, and npm
+# (which brings the Node that the tests use). Silent and quick when everything is there. Only root on Debian installs;
+# anyone else is told what is missing.
 set -euo pipefail
 
 python=${PYTHON:-python3}
@@ -24,6 +25,9 @@ missing() {
   has_dovecot_part imap || echo dovecot-imapd
   has_dovecot_part lmtp || echo dovecot-lmtpd
   has_postgres || echo postgresql
+  command -v chromium >/dev/null || echo chromium
+  compgen -G '/usr/share/fonts/truetype/*/*.ttf' >/dev/null || echo fonts-dejavu-core
+  command -v npm >/dev/null || echo npm
 }
 
 # Debian starts a service as soon as it is installed; a mail server must not appear on a machine because of a test.

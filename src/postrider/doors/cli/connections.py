@@ -41,8 +41,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._expect_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Refuses a head that arrives at once but is too large. An exception here is a 400 to the base class."""
-        super().on_header(name, value)
+        """Refuses a head that arrives at once but is too large. An exception here is a 400 to the base class.
+
+        The parser leaves the blanks behind a value in it. Source: RFC 9112, section 5.1.
+        """
+        super().on_header(name, value.rstrip(b" \t"))
         if len(self.headers) > MAX_HEADERS or len(value) > MAX_HEAD_BYTES:
             raise ValueError("too many headers")
 
