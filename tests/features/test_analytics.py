@@ -50,6 +50,15 @@ async def test_days_and_mailboxes_add_up_to_the_overview(installation: Installat
     assert overview["campaigns"] == {"total": 1, "draft": 0, "active": 0, "paused": 0, "completed": 1, "archived": 0}
 
 
+async def test_days_of_one_campaign_hold_nothing_of_the_others(installation: Installation, sent: str) -> None:
+    quiet = (await installation.call("create_campaign", name="Quiet"))["id"]
+    for campaign_id, count in ((sent, 18), (quiet, 0)):
+        daily = await installation.call("get_daily_analytics", campaignId=campaign_id)
+        assert sum(day["stats"]["sent"] for day in daily["items"]) == count
+    with pytest.raises(NotFound, match="Campaign not found"):
+        await installation.call("get_daily_analytics", owner=installation.bob, campaignId=sent)
+
+
 async def test_a_range_leaves_out_other_days(installation: Installation, sent: str) -> None:
     day = installation.clock.now().date().isoformat()
     found = await installation.call("get_campaign_analytics", id=sent, **{"from": day})

@@ -298,14 +298,15 @@ def get_analytics_overview(ctx: Context, request: GetAnalyticsOverview) -> Analy
 
 
 class GetDailyAnalytics(Input):
-    """Which days (UTC, inclusive): the last 30 if omitted, 366 at most."""
+    """Which days (UTC, inclusive): the last 30 if omitted, 366 at most. Of which campaign: all of them if omitted."""
 
+    campaign_id: Annotated[str | None, Field(max_length=40, description="Campaign id; all if omitted.")] = None
     from_: FirstDay = None
     to: LastDay = None
 
 
 class DayStats(Output):
-    """One UTC day, over all campaigns."""
+    """One UTC day, over all campaigns or the one asked for."""
 
     date: date
     stats: Stats
@@ -319,12 +320,13 @@ class DailyAnalytics(Output):
 
 @operation(title="Daily analytics", effect=Effect.READ, rest=Rest("GET", "/v1/analytics/daily"))
 def get_daily_analytics(ctx: Context, request: GetDailyAnalytics) -> DailyAnalytics:
-    """Show what happened day by day over all campaigns (UTC days, empty days included, oldest first)."""
+    """Show what happened day by day over all campaigns, or in one (UTC days, empty days included, oldest first)."""
     _check_days(request.from_, request.to)
+    campaign_id = find_campaign(ctx, request.campaign_id).id if request.campaign_id is not None else None
     end = request.to or ctx.now.date()
     start = request.from_ or end - timedelta(days=DEFAULT_DAYS - 1)
     _check_days(start, end)
-    found = counts_by(ctx.session, ctx.workspace_id, DailyCount.day, start=start, end=end)
+    found = counts_by(ctx.session, ctx.workspace_id, DailyCount.day, campaign_id=campaign_id, start=start, end=end)
     days = [start + timedelta(days=number) for number in range((end - start).days + 1)]
     return DailyAnalytics(
         items=[DayStats(date=day, stats=stats_of(found.get((day.isoformat(),), Counter()))) for day in days]
