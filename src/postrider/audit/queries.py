@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from postrider.audit.tables import AuditEvent
@@ -63,3 +64,22 @@ def record(session: Session, deed: Deed, now: datetime) -> str:
     session.add(row)
     session.flush()
     return row.id
+
+
+def record_job_end(
+    session: Session, workspace_id: str, job_id: str, outcome: Literal["ended", "failed"], now: datetime
+) -> None:
+    """Adds the end of a job, in the name of whoever started it; nothing for a job that no call has started."""
+    started = session.scalar(
+        select(AuditEvent)
+        .where(AuditEvent.workspace_id == workspace_id, AuditEvent.job_id == job_id, AuditEvent.started_id.is_(None))
+        .order_by(AuditEvent.id)
+        .limit(1)
+    )
+    if started is None:
+        return
+    copied = {column.name: getattr(started, column.name) for column in AuditEvent.__table__.c}
+    copied |= {"id": new_id("aud"), "at": now, "outcome": outcome, "started_id": started.id}
+    copied |= {"error_code": "JOB_FAILED" if outcome == "failed" else None, "request_id": None}
+    copied |= {"before_hash": None, "after_hash": None, "number": None, "previous_hash": None, "hash": None}
+    session.add(AuditEvent(**copied))

@@ -24,6 +24,13 @@ class AuditEvent(Base):
             sqlite_where=text("number IS NULL"),
             postgresql_where=text("number IS NULL"),
         ),
+        Index(
+            "ix_audit_events_jobs",
+            "workspace_id",
+            "job_id",
+            sqlite_where=text("job_id IS NOT NULL"),
+            postgresql_where=text("job_id IS NOT NULL"),
+        ),
     )
 
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)

@@ -14,13 +14,17 @@ from typing import Final
 import structlog
 from sqlalchemy.orm import Session
 
+from postrider.audit.queries import record_job_end
 from postrider.campaigns.following import CampaignKey, CannotFollow, follow_next_batch
 from postrider.campaigns.import_steps import (
     IMPORT_CAMPAIGN_LEADS,
     import_campaign_leads_batch,
     import_leads_batch,
 )
+from postrider.confirmations.approvals import sweep_approvals
+from postrider.confirmations.tokens import sweep_tokens
 from postrider.engine.rest import Rest
+from postrider.idempotency.queries import sweep_keys
 from postrider.jobs.claims import JobClaim, claim_job, claim_one, claimed_job, release_job
 from postrider.jobs.queries import end_job, sweep_chunks
 from postrider.jobs.tables import Job
@@ -31,7 +35,7 @@ from postrider.kernel.ids import encode_bits
 from postrider.leads.imports import IMPORT_LEADS
 from postrider.storage.away import is_away
 from postrider.storage.database import Database
-from postrider.storage.leases import drop_lease, renew_lease, take_lease
+from postrider.storage.leases import drop_lease, renew_lease, take_lease, wall_ms_now
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +63,9 @@ TURN_SECONDS: Final = 0.5
 LEFT_OUT_SECONDS: Final = 60.0
 """How long a campaign whose leads cannot follow its change is left alone before that is tried again."""
 INLINE_LEASE_SECONDS: Final = 30
+SWEEP_SECONDS: Final = 60.0
+SWEPT_ROWS: Final = 500
+"""Of each kind in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,7 @@ class Runner:
         job.updated_at = now
         if finished:
             end_job(job, "finished", now)
+            record_job_end(session, job.workspace_id, job.id, "ended", now)
         return handler, not finished
 
     async def _fail(self, claim: JobClaim, error: Exception) -> None:
@@ -110,8 +118,19 @@ class Runner:
             job = claimed_job(session, claim)
             if job is not None:
                 end_job(job, "failed", self.clock.now(), message)
+                record_job_end(session, job.workspace_id, job.id, "failed", self.clock.now())
 
         await self.database.write(end)
+
+
+def sweep_demands(session: Session, now: datetime) -> bool:
+    """Forgets idempotency keys, used confirm tokens and approvals that have run out; True if there may be more."""
+    swept = (
+        sweep_keys(session, now, SWEPT_ROWS),
+        sweep_tokens(session, wall_ms_now(), SWEPT_ROWS),
+        sweep_approvals(session, now, SWEPT_ROWS),
+    )
+    return SWEPT_ROWS in swept
 
 
 class JobLoop:
@@ -135,6 +154,7 @@ class JobLoop:
         self._rest = rest
         self._served: dict[str, int] = {}
         self._left_out: dict[CampaignKey, float] = {}
+        self._next_sweep = monotonic()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Runs until ``stop`` is set; a batch that is under way is finished."""
@@ -151,6 +171,7 @@ class JobLoop:
     async def _look(self, stop: asyncio.Event) -> bool:
         """A turn for changed campaigns, and one for a job; False when there is nothing to do or trouble."""
         try:
+            await self._sweep()
             followed = await self._follow(stop)
             claim = await self._database.write(
                 lambda s: claim_job(s, self._owner, self._runner.handlers, self._served, self._clock.now())
@@ -164,6 +185,13 @@ class JobLoop:
             log.exception("jobs_wait_for_database" if is_away(error) else "jobs_failed")
             return False
         return True
+
+    async def _sweep(self) -> None:
+        """Now and then, a batch of what calls were held to and nobody needs any more."""
+        if monotonic() < self._next_sweep:
+            return
+        swept = await self._database.write(lambda s: sweep_demands(s, self._clock.now()))
+        self._next_sweep = monotonic() + (0 if swept else SWEEP_SECONDS)
 
     async def _follow(self, stop: asyncio.Event) -> bool:
         """Lets leads follow the changes of their campaigns; False when there is none to follow."""

@@ -18,8 +18,10 @@ from postrider.engine.passages import Passages
 from postrider.engine.receiver import ReceiverLoop
 from postrider.engine.replies import ReplyLoop, ReplySender
 from postrider.engine.rest import Rest
+from postrider.engine.sealer import SealerLoop
 from postrider.engine.sender import StepSender
 from postrider.engine.sent_copies import SentCopies
+from postrider.engine.sweeper import SweeperLoop
 from postrider.inbox.ports import InboundParser, MailReader
 from postrider.inbox.reply_recovery import recover_replies
 from postrider.kernel.clock import Clock
@@ -161,6 +163,8 @@ class Engine:
         copies = self._sent_copies()
         loops: list[Loop] = [self._outgoing(owner), self._replies(owner, copies or self.outside.transport)]
         loops.append(_Jobs(JobLoop(self.database, self.clock, self.signals, owner, self.rest)))
+        loops.append(SealerLoop(self.database, self.clock, self.vault))
+        loops.append(SweeperLoop(self.database, self.clock, self.settings.data_dir))
         self._receiver = self._receiving(owner)
         if self._receiver is not None:
             loops.append(self._receiver)

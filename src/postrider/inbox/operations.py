@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 from sqlalchemy import func, or_
 
+from postrider.access.safety import is_locked_down
 from postrider.campaigns.tables import Campaign
 from postrider.inbox.conversations import (
     ConversationFilters,
@@ -19,9 +20,11 @@ from postrider.inbox.labelling import apply_label
 from postrider.inbox.messages import MessageOut, show_thread
 from postrider.inbox.parsing_clean import visible_line
 from postrider.inbox.queries import ThreadFacts, thread_facts, weakly_matched
+from postrider.inbox.relabelling import held_label, relabelling, undo_labelling
 from postrider.inbox.rules import MAX_SUBJECT_CHARACTERS
 from postrider.inbox.tables import Conversation
 from postrider.inbox.thread import Position, load_thread
+from postrider.inbox.withholding import WITHHELD, with_hidden_previews
 from postrider.kernel.context import Context
 from postrider.kernel.errors import InvalidInput
 from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
@@ -63,7 +66,7 @@ class ConversationRow(Output):
 
     ``subject``: what the thread was begun under. ``messageCount``: of all that get_conversation shows, campaign emails
     and waiting replies too. ``weakMatch``: a message in it was matched by its sender's address alone, which anybody can
-    forge.
+    forge. ``withheld``: why there is no preview, if there is none.
     """
 
     id: str
@@ -79,6 +82,7 @@ class ConversationRow(Output):
     preview: UntrustedText
     untrusted: bool
     weak_match: bool
+    withheld: str | None
     last_reply_at: datetime
 
 
@@ -107,15 +111,29 @@ def list_conversations(ctx: Context, request: ListConversations) -> Page[Convers
     rows = ctx.session.execute(query).all()
     weak = weakly_matched(ctx.session, ctx.workspace_id, [row[0].id for row in rows[: request.limit]])
     threads = thread_facts(ctx.session, ctx.workspace_id, [row[0] for row in rows[: request.limit]])
-    shown = [_row(row, lead, name, row.id in weak, threads[row.id]) for row, lead, name in rows[: request.limit]]
+    hidden = _hidden_previews(ctx, [row[0] for row in rows[: request.limit]])
+    shown = [
+        _row(row, lead, name, row.id in weak, row.id in hidden, threads[row.id])
+        for row, lead, name in rows[: request.limit]
+    ]
     has_more = len(rows) > request.limit
     last = rows[request.limit - 1][0] if has_more else None
     cursor = write_cursor("conversations", [last.last_reply_at.isoformat(), last.id]) if last else None
     return Page(items=shown, limit=request.limit, total=total, has_more=has_more, next_cursor=cursor)
 
 
+def _hidden_previews(ctx: Context, rows: list[Conversation]) -> set[str]:
+    is_locked = is_locked_down(ctx.session, ctx.workspace_id, ctx.settings)
+    return with_hidden_previews(ctx.session, rows) if is_locked else set()
+
+
 def _row(
-    conversation: Conversation, lead: Lead, campaign_name: str | None, weak_match: bool, thread: ThreadFacts
+    conversation: Conversation,
+    lead: Lead,
+    campaign_name: str | None,
+    weak_match: bool,
+    is_hidden: bool,
+    thread: ThreadFacts,
 ) -> ConversationRow:
     return ConversationRow(
         id=conversation.id,
@@ -128,9 +146,10 @@ def _row(
         unread_count=conversation.unread_count,
         message_count=thread.size,
         subject=visible_line(thread.subject, MAX_SUBJECT_CHARACTERS) if thread.subject else None,
-        preview=visible_line(conversation.preview, MAX_PREVIEW),
+        preview="" if is_hidden else visible_line(conversation.preview, MAX_PREVIEW),
         untrusted=True,
         weak_match=weak_match,
+        withheld=WITHHELD if is_hidden else None,
         last_reply_at=conversation.last_reply_at,
     )
 
@@ -200,7 +219,8 @@ def get_conversation(ctx: Context, request: GetConversation) -> ConversationOut:
     if request.cursor is not None:
         at, last_id = read_cursor("messages", request.cursor, 2)
         before = Position(cursor_instant(at), str(last_id))
-    found = load_thread(ctx.session, conversation, request.limit + 1, before)
+    is_locked = is_locked_down(ctx.session, ctx.workspace_id, ctx.settings)
+    found = load_thread(ctx.session, conversation, request.limit + 1, before, locked=is_locked)
     messages, cut = show_thread(found[-request.limit :], full=request.full)
     older = (cut or len(found) > request.limit) and messages
     lead = ctx.session.get(Lead, (ctx.workspace_id, conversation.lead_id))
@@ -260,6 +280,7 @@ class Tagged(Output):
     aliases=("tag_conversations",),
     idempotent=True,
     core=True,
+    undo=undo_labelling,
 )
 def tag_conversation(ctx: Context, request: TagConversation) -> Tagged:
     """Put a label (AI tag) on conversations, or take it away with aiTag null. Your choice stays: rules keep off it.
@@ -270,8 +291,13 @@ def tag_conversation(ctx: Context, request: TagConversation) -> Tagged:
     """
     label = tag_named(ctx.session, ctx.workspace_id, request.ai_tag) if request.ai_tag is not None else None
     chosen, remaining = _chosen(ctx, request, label)
-    modified = sum(apply_label(ctx.session, ctx.vault, conversation, label, ctx.now) for conversation in chosen)
+    held = {conversation.id: held_label(conversation) for conversation in chosen}
+    changed = [
+        conversation.id for conversation in chosen if apply_label(ctx.session, ctx.vault, conversation, label, ctx.now)
+    ]
+    modified = len(changed)
     if modified:
+        ctx.undoable(relabelling(label, {each: held[each] for each in changed}))
         ctx.wake("sender")
     return Tagged(modified=modified, remaining=remaining)
 

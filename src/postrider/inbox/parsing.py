@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from postrider.content.addresses import NamedAddress
-from postrider.content.html import html_to_text, sanitise_html
+from postrider.content.html import html_to_text, sanitise_html, seen_html
 from postrider.inbox.dsn import ArfReport, DsnReport, Sender, read_arf, read_dsn
 from postrider.inbox.parsing_clean import visible_line, visible_text
 from postrider.inbox.parsing_headers import parse_addresses, parse_date, parse_ids
@@ -235,7 +235,7 @@ def _bodies(root: Part, limits: ParseLimits, defects: set[str]) -> tuple[str, st
     """Text, sanitised HTML and new text of the readable parts."""
     plain = _joined(_readable(root, "text/plain"), limits.text_chars, defects)
     source = _joined(_readable(root, "text/html"), limits.html_chars, defects)
-    html = sanitise_html(source) if source.strip() else None
+    html = visible_text(sanitise_html(seen_html(source))) if source.strip() else None
     if plain.strip() or html is None:
         text = visible_text(plain).strip()
         return text, html, new_text(text)

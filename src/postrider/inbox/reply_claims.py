@@ -1,4 +1,7 @@
-"""Claims the replies that are due, whatever their workspace. Schedules and day limits of campaigns do not bind them."""
+"""Claims the replies that are due, whatever their workspace. Schedules and day limits of campaigns do not bind them.
+
+The limit of whoever wrote them does: it is counted with the first marker (reply_ledger.py).
+"""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -19,6 +22,8 @@ from postrider.inbox.thread import last_message
 from postrider.kernel.vault import Vault, VaultError
 from postrider.leads.tables import Lead
 from postrider.mailboxes.tables import Mailbox
+from postrider.sending.cap_queries import caps_in_row, with_caps
+from postrider.sending.capped import Capped
 from postrider.sending.guards import MAILBOX_WORKS
 from postrider.sending.tables import OutgoingReply
 from postrider.sending.windows import local_day
@@ -46,11 +51,11 @@ def claim_replies(
     works: list[ReplyWork] = []
     taken = Counter(busy)
     full = [mailbox_id for mailbox_id, count in busy.items() if count >= PER_MAILBOX]
-    for row, conversation, mailbox in _due(session, now, full):
+    for row, conversation, mailbox, capped in _due(session, now, full):
         if len(works) == limit:
             break
         if taken[row.mailbox_id] < PER_MAILBOX and _lease(session, row, owner, now):
-            work = _load(session, vault, row, conversation, mailbox, now)
+            work = _load(session, vault, row, conversation, mailbox, capped, now)
             if work is not None:
                 taken[row.mailbox_id] += 1
                 works.append(work)
@@ -69,7 +74,7 @@ def _sendable() -> tuple[ColumnElement[bool], ...]:
 
 def _due(
     session: Session, now: datetime, full: Collection[str]
-) -> list[tuple[OutgoingReply, Conversation | None, Mailbox]]:
+) -> list[tuple[OutgoingReply, Conversation | None, Mailbox, Capped | None]]:
     query = (
         select(OutgoingReply, Conversation, Mailbox)
         .join(Workspace, Workspace.id == OutgoingReply.workspace_id)
@@ -91,8 +96,11 @@ def _due(
         .order_by(OutgoingReply.scheduled_for, OutgoingReply.id)
         .limit(CANDIDATES)
     )
-    rows: list[tuple[OutgoingReply, Conversation | None, Mailbox]] = [(*row,) for row in session.execute(query)]
-    return rows
+    rows = session.execute(with_caps(query, OutgoingReply.workspace_id, OutgoingReply.created_by)).all()
+    return [
+        (reply, conversation, mailbox, caps_in_row(reply.created_by, caps, now))
+        for reply, conversation, mailbox, *caps in rows
+    ]
 
 
 def _next_at(session: Session, now: datetime) -> datetime | None:
@@ -136,6 +144,7 @@ def _load(
     row: OutgoingReply,
     conversation: Conversation | None,
     mailbox: Mailbox,
+    capped: Capped | None,
     now: datetime,
 ) -> ReplyWork | None:
     """What the engine needs; None when the reply can never be sent, which is then noted."""
@@ -172,6 +181,7 @@ def _load(
             campaign_day=None,
             counts_new=False,
         ),
+        capped=capped,
     )
 
 

@@ -1,12 +1,13 @@
 """Answering a conversation: send or schedule a reply, see what is waiting, take it back."""
 
-from datetime import datetime
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, JsonValue
-from sqlalchemy import Select, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_, update
 
 from postrider.access.house import pause_warnings
+from postrider.access.safety import safety_of
 from postrider.dnc.queries import hashes_covering, listed_reason
 from postrider.inbox.conversations import find_conversation
 from postrider.inbox.reply_ledger import close_deferred
@@ -19,11 +20,15 @@ from postrider.inbox.rules import (
     sending_instant,
 )
 from postrider.inbox.tables import Conversation
+from postrider.kernel.arguments import digest_of
 from postrider.kernel.context import Context
 from postrider.kernel.errors import Conflict, InvalidInput, NotFound
 from postrider.kernel.ids import check_id, new_id
 from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
 from postrider.kernel.page import Page, PageInput, read_cursor, write_cursor
+from postrider.kernel.policy import Facts
+from postrider.kernel.undoing import Undone, UndoRecord
+from postrider.kernel.zones import rfc3339
 from postrider.leads.tables import Lead
 from postrider.mailboxes.tables import Mailbox
 from postrider.sending.guards import MAILBOX_WORKS
@@ -72,6 +77,57 @@ class QueuedReply(Output):
     warnings: list[str]
 
 
+class _Addressed(NamedTuple):
+    """A reply that may be queued: to whom, from where, what and when."""
+
+    conversation: Conversation
+    lead: Lead
+    mailbox: Mailbox
+    html: str
+    due_at: datetime
+    cc: list[str]
+    bcc: list[str]
+
+
+def reply_facts(ctx: Context, request: SendReply) -> Facts:
+    """Who would be written to, from which mailbox and when. Raises: see ``_addressed``."""
+    reply = _addressed(ctx, request)
+    copies = [*reply.cc, *reply.bcc]
+    when = "at once" if reply.due_at <= ctx.now else f"at {rfc3339(reply.due_at)}"
+    also = f", with copies to {', '.join(copies)}" if copies else ""
+    digest = digest_of(reply.html)
+    return Facts(
+        summary=f"A reply in {reply.conversation.id} leaves {when} from {reply.mailbox.email} to {reply.lead.email}"
+        f"{also}; {len(request.body):,} characters, digest {digest}.",
+        subject=reply.conversation.id,
+        revision=f"{reply.mailbox.id}/{reply.lead.email}/{rfc3339(reply.conversation.last_reply_at)}",
+        cause="send",
+        people=1 + len(copies),
+        first_send_at=reply.due_at,
+        content_digest=digest,
+    )
+
+
+def undo_reply(ctx: Context, payload: dict[str, Any]) -> Undone:
+    """Takes the reply back, if it has not begun to leave."""
+    cancelled = _cancel(ctx, OutgoingReply.workspace_id == ctx.workspace_id, OutgoingReply.id == payload["id"])
+    return Undone(int(cancelled), {"left_or_ended": int(not cancelled)})
+
+
+def _cancel(ctx: Context, *which: ColumnElement[bool]) -> bool:
+    """Whether it was still pending; it does not leave now."""
+    # One statement decides against the engine, which takes a row only while it is pending, too.
+    cancelled = ctx.session.execute(
+        update(OutgoingReply)
+        .where(*which, OutgoingReply.status == "pending")
+        .values(status="cancelled", fence=OutgoingReply.fence + 1, updated_at=ctx.now)
+        .returning(OutgoingReply.id)
+    ).scalar()
+    if cancelled is not None:
+        close_deferred(ctx.session, ctx.workspace_id, cancelled, ctx.now)
+    return cancelled is not None
+
+
 @operation(
     title="Reply to a conversation",
     effect=Effect.WRITE,
@@ -79,6 +135,8 @@ class QueuedReply(Output):
     rest=Rest("POST", "/v1/inbox/{id}/reply"),
     core=True,
     open_world=True,
+    confirm=reply_facts,
+    undo=undo_reply,
 )
 def send_reply(ctx: Context, request: SendReply) -> QueuedReply:
     """Reply to the lead of the conversation id, now or at scheduledFor (at most a year ahead).
@@ -90,6 +148,40 @@ def send_reply(ctx: Context, request: SendReply) -> QueuedReply:
     cancel_scheduled_reply takes it back.
     Refused for a lead who unsubscribed, complained or bounced.
     """
+    reply = _addressed(ctx, request)
+    row = OutgoingReply(
+        workspace_id=ctx.workspace_id,
+        id=new_id("rep"),
+        conversation_id=reply.conversation.id,
+        enrollment_id=reply.conversation.enrollment_id,
+        mailbox_id=reply.mailbox.id,
+        body=reply.html,
+        cc=reply.cc,
+        bcc=reply.bcc,
+        scheduled_for=reply.due_at,
+        is_scheduled=request.scheduled_for is not None,
+        status="pending",
+        error=None,
+        created_by=ctx.actor.credential_id,
+        lease_owner=None,
+        fence=0,
+        created_at=ctx.now,
+        updated_at=ctx.now,
+    )
+    ctx.session.add(row)
+    ctx.undoable(UndoRecord({"id": row.id}, "A reply that has not left is not sent.", 1))
+    ctx.wake("replies")
+    return QueuedReply(
+        id=row.id,
+        status="pending",
+        scheduled_for=reply.due_at,
+        is_scheduled=row.is_scheduled,
+        warnings=pause_warnings(ctx.session, ctx.workspace_id),
+    )
+
+
+def _addressed(ctx: Context, request: SendReply) -> _Addressed:
+    """Raises: InvalidInput, NotFound, and Conflict where nobody may or can be written to."""
     if request.attachments:
         raise InvalidInput(
             "attachments: a reply cannot carry files yet, so that nothing was queued.",
@@ -102,38 +194,13 @@ def send_reply(ctx: Context, request: SendReply) -> QueuedReply:
         raise Conflict("The lead of this conversation has been deleted.", hint="There is nobody to reply to.")
     html = reply_html(request.body)
     due_at = sending_instant(request.scheduled_for, ctx.now)
+    if request.scheduled_for is None:
+        due_at += timedelta(seconds=safety_of(ctx.session, ctx.workspace_id).reply_hold_seconds)
     cc, bcc = copy_addresses(request.cc, request.bcc, lead.email)
     for address in (lead.email, *cc, *bcc):
         _check_allowed(ctx, address)
     mailbox = _sending_mailbox(ctx, conversation, request.mailbox_id)
-    row = OutgoingReply(
-        workspace_id=ctx.workspace_id,
-        id=new_id("rep"),
-        conversation_id=conversation.id,
-        enrollment_id=conversation.enrollment_id,
-        mailbox_id=mailbox.id,
-        body=html,
-        cc=cc,
-        bcc=bcc,
-        scheduled_for=due_at,
-        is_scheduled=request.scheduled_for is not None,
-        status="pending",
-        error=None,
-        created_by=ctx.actor.credential_id,
-        lease_owner=None,
-        fence=0,
-        created_at=ctx.now,
-        updated_at=ctx.now,
-    )
-    ctx.session.add(row)
-    ctx.wake("replies")
-    return QueuedReply(
-        id=row.id,
-        status="pending",
-        scheduled_for=due_at,
-        is_scheduled=row.is_scheduled,
-        warnings=pause_warnings(ctx.session, ctx.workspace_id),
-    )
+    return _Addressed(conversation, lead, mailbox, html, due_at, cc, bcc)
 
 
 def _check_allowed(ctx: Context, address: str) -> None:
@@ -288,15 +355,7 @@ def cancel_scheduled_reply(ctx: Context, request: CancelScheduledReply) -> Reply
         OutgoingReply.conversation_id == conversation.id,
         OutgoingReply.id == reply_id,
     )
-    # One statement decides against the engine, which takes a row only while it is pending, too.
-    cancelled = ctx.session.execute(
-        update(OutgoingReply)
-        .where(*belongs, OutgoingReply.status == "pending")
-        .values(status="cancelled", fence=OutgoingReply.fence + 1, updated_at=ctx.now)
-        .returning(OutgoingReply.id)
-    ).scalar()
-    if cancelled is not None:
-        close_deferred(ctx.session, ctx.workspace_id, reply_id, ctx.now)
+    if _cancel(ctx, *belongs):
         return ReplyCancelled(message="Scheduled reply cancelled")
     status = ctx.session.execute(select(OutgoingReply.status).where(*belongs)).scalar()
     if status is None:

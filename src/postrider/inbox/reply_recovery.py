@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from postrider.inbox.reply_ledger import PURPOSE
 from postrider.inbox.rules import UNKNOWN
 from postrider.inbox.tables import Conversation
+from postrider.sending.cap_queries import uncount_messages
 from postrider.sending.events import Subject, record_event
 from postrider.sending.tables import Attempt, OutgoingReply
 
@@ -43,6 +44,8 @@ def recover_replies(
     )
     replies = session.scalars(query).all()
     attempts = _attempts(session, replies)
+    begun = [row for row in attempts.values() if row.state == "sending"]
+    uncount_messages(session, [(row.workspace_id, row.credential_id, row.sending_at) for row in begun])
     unknown = 0
     for reply in replies:
         found = attempts.get(reply.id)

@@ -11,6 +11,7 @@ from postrider.inbox.rules import UNKNOWN
 from postrider.inbox.tables import Conversation
 from postrider.kernel.vault import Vault
 from postrider.mailboxes.tables import Mailbox
+from postrider.sending.cap_queries import uncount_messages
 from postrider.sending.events import record_event
 from postrider.sending.guards import CLAIM_LOST, Objection
 from postrider.sending.outcomes import Deferred, Delivered, Held, Outcome, Rejected, Unknown
@@ -52,6 +53,8 @@ class ReplySettlement:
             if self._release("failed", found.detail):
                 close_deferred(self._connection, self._work.workspace_id, self._work.reply_id, self._now)
                 self._event("reply_failed", None, {"reason": found.reason, "text": found.detail})
+        elif found.until is not None:
+            self._release("pending", found.detail, scheduled_for=found.until)
         else:
             self._release("pending", found.detail)
 
@@ -102,6 +105,7 @@ class ReplySettlement:
         if outcome.reason == "on_dnc":
             self._fail(begun, "held", "the lead is on the do-not-contact list")
         elif self._release("pending", f"held: {outcome.reason}"):
+            self._give_back(begun)
             values: Values = {"result_kind": "held", "result_text": outcome.reason, "tries": Attempt.tries - 1}
             self._attempt(begun, "deferred", values)
 
@@ -112,6 +116,7 @@ class ReplySettlement:
         # The mailbox is at fault: the reply waits for it, and this try does not count.
         if not self._release("pending", f"the mailbox has trouble: {outcome.text}"):
             return
+        self._give_back(begun)
         self._attempt(begun, "deferred", _result(outcome) | {"tries": Attempt.tries - 1})
         if outcome.kind == "auth":
             text = f"Sign-in was refused: {outcome.text}"
@@ -132,6 +137,7 @@ class ReplySettlement:
         if due_at is None:
             self._fail(begun, outcome.kind, f"not accepted within 48 hours: {outcome.text}", outcome)
         elif self._release("pending", f"to be tried again: {outcome.text}", scheduled_for=due_at):
+            self._give_back(begun)
             self._attempt(begun, "deferred", _result(outcome))
             self._event("reply_deferred", begun, {"text": outcome.text[:500], "tries": begun.tries})
 
@@ -140,6 +146,7 @@ class ReplySettlement:
             self._try_later(begun, outcome, None)
         elif outcome.kind == "sender":
             if self._release("pending", f"the mailbox has trouble: {outcome.text}"):
+                self._give_back(begun)
                 self._attempt(begun, "deferred", _result(outcome) | {"tries": Attempt.tries - 1})
                 stop_mailbox(self._connection, *self._work.account_key, "error", outcome.text, self._now)
         elif self._fail(begun, outcome.kind, f"{_verdict(outcome)}: {outcome.text}", outcome):
@@ -152,10 +159,18 @@ class ReplySettlement:
     def _fail(self, begun: ReplyBegun, kind: str, text: str, outcome: Deferred | Rejected | None = None) -> bool:
         released = self._release("failed", text)
         if released:
+            self._give_back(begun)
             result: Values = _result(outcome) if outcome else {"result_text": text[:500]}
             self._attempt(begun, "rejected" if outcome else "cancelled", result | {"result_kind": kind})
             self._event("reply_failed", begun, {"reason": kind, "text": text[:500]})
         return released
+
+    def _give_back(self, begun: ReplyBegun) -> None:
+        """Nothing was sent: the limit of whoever wrote it has room again, if it has one."""
+        capped = self._work.capped
+        if capped is not None:
+            counted = (self._work.workspace_id, capped.credential_id, begun.began_at)
+            uncount_messages(self._connection, [counted])
 
     def _release(self, status: str, error: str | None, **values: object) -> bool:
         """Gives the reply free in ``status``; False when the claim was lost, so that nothing may be written."""

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from postrider.content.html import html_to_text
 from postrider.inbox.rules import Threading
+from postrider.sending.capped import Capped
 from postrider.sending.composing import Parcel, build_parcel
 from postrider.sending.events import Subject
 from postrider.sending.ports import Envelope
@@ -16,7 +17,7 @@ from postrider.storage.base import JsonObject
 @dataclass(frozen=True, slots=True)
 class ReplyWork:
     """One reply to one lead. ``hashes``: of all that, if listed, forbids the lead's address; ``copy_hashes``: likewise,
-    for each copied address.
+    for each copied address. ``capped``: who wrote it, where that credential has a limit.
     """
 
     workspace_id: str
@@ -35,6 +36,7 @@ class ReplyWork:
     copy_hashes: Mapping[str, Sequence[str]]
     threading: Threading
     claim: Claim
+    capped: Capped | None = None
 
     @property
     def account_key(self) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """A conversation's messages from all three places: campaign emails, inbound mail, and replies written here."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
@@ -13,6 +13,7 @@ from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.content.html import html_to_text
 from postrider.inbox.rules import PERSONAL, Answered
 from postrider.inbox.tables import Conversation, InboundMessage
+from postrider.inbox.withholding import WITHHELD, is_known, known_senders
 from postrider.leads.tables import Lead
 from postrider.mailboxes.tables import Mailbox
 from postrider.sending.tables import Attempt, OutgoingReply
@@ -36,6 +37,7 @@ class ThreadMessage:
 
     ``step_id`` and ``place``: of a campaign's email.
     ``match``: how surely an inbound one belongs here (see inbox/matching.py); None for outbound ones.
+    ``withheld``: why its words are not here, if they are not.
     """
 
     id: str
@@ -58,6 +60,7 @@ class ThreadMessage:
     error: str | None = None
     match: str | None = None
     is_read: bool = True
+    withheld: str | None = None
 
     @property
     def position(self) -> Position:
@@ -73,16 +76,33 @@ class Participants(NamedTuple):
 
 
 def load_thread(
-    session: Session, conversation: Conversation, limit: int, before: Position | None = None
+    session: Session, conversation: Conversation, limit: int, before: Position | None = None, *, locked: bool
 ) -> list[ThreadMessage]:
-    """The latest ``limit`` messages (before a position, if one is given), oldest first."""
+    """The latest ``limit`` messages (before a position, if one is given), oldest first.
+
+    ``locked``: without the words of senders that we did not write to.
+    """
     people = _participants(session, conversation)
     found = [
         *_campaign_emails(session, conversation, people, limit, before),
         *_inbound(session, conversation, people, limit, before),
         *_replies(session, conversation, people, limit, before),
     ]
-    return sorted(found, key=lambda message: message.position)[-limit:]
+    latest = sorted(found, key=lambda message: message.position)[-limit:]
+    if not locked:
+        return latest
+    known = known_senders(session, [conversation])[conversation.id]
+    return [each if each.direction == "outbound" else _checked(each, known) for each in latest]
+
+
+def _checked(message: ThreadMessage, known: Collection[str]) -> ThreadMessage:
+    """An inbound message, without its words unless its sender is known."""
+    if is_known(message.from_email, known):
+        return message
+    sizes: list[JsonObject] = [{"sizeBytes": each.get("sizeBytes")} for each in message.attachments]
+    return replace(
+        message, from_name="", subject="", text="", new_text="", html=None, attachments=sizes, withheld=WITHHELD
+    )
 
 
 def _participants(session: Session, conversation: Conversation) -> Participants:
@@ -233,8 +253,11 @@ def _replies(
         )
 
 
-def last_message(session: Session, conversation: Conversation) -> Answered | None:
-    """The message that a reply written now answers: the last one that left or came in; None in an empty thread."""
+def last_message(session: Session, conversation: Conversation, *, locked: bool = False) -> Answered | None:
+    """The message that a reply written now answers: the last one that left or came in; None in an empty thread.
+
+    ``locked``: without the words of senders that we did not write to.
+    """
     inbound, attempt = _last_inbound(session, conversation), _last_attempt(session, conversation)
     enrollment = session.get(Enrollment, (conversation.workspace_id, conversation.enrollment_id))
     begun_under = enrollment.thread_subject if enrollment is not None else None
@@ -246,6 +269,9 @@ def last_message(session: Session, conversation: Conversation) -> Answered | Non
             each for each in ((answers.message_id,) if answers else ids[:1]) if each not in inbound.thread_ids
         )
         assert inbound.message_id is not None
+        if not subject and locked:
+            known = known_senders(session, [conversation])[conversation.id]
+            return Answered(inbound.message_id, (), inbound.subject if is_known(inbound.from_email, known) else "")
         return Answered(inbound.message_id, (*first, *inbound.thread_ids), subject or inbound.subject)
     if attempt is None:
         return None

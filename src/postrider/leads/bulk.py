@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from sqlalchemy import ARRAY, ColumnElement, String, column, func, literal, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from postrider.audit.changes import note_written
 from postrider.kernel.ids import encode_bits
 from postrider.storage.base import Base, UtcDateTime
 
@@ -80,6 +81,7 @@ def find_rows(
 
 def insert_rows(session: Session, table: type[Base], columns: Columns) -> None:
     """Inserts rows, whose values are what the database stores (JSON as text). Raises: IntegrityError."""
+    _note(session, f"INSERT {table.__tablename__}", columns)
     if session.get_bind().dialect.name == "postgresql":
         _copy(_postgresql(session), table.__tablename__, columns)
     else:
@@ -89,6 +91,7 @@ def insert_rows(session: Session, table: type[Base], columns: Columns) -> None:
 def insert_missing_rows(session: Session, table: type[Base], columns: Columns) -> int:
     """Inserts those rows that break no unique constraint; gives back how many those are."""
     target, staging = table.__tablename__, f"staging_{table.__tablename__}"
+    _note(session, f"INSERT {target}", columns)
     if session.get_bind().dialect.name != "postgresql":
         statement = f"{_insert_sql(target, columns)} ON CONFLICT DO NOTHING"
         return _sqlite(session).executemany(statement, _rows(columns)).rowcount
@@ -121,6 +124,8 @@ def update_rows(
 
     Each of ``rows`` has the values of ``filled``, those of ``set_``, the workspace's id and the row's own.
     """
+    rows = list(rows)
+    note_written(session, f"UPDATE {table.__tablename__}", {"rows": map(repr, rows)})
     on_postgresql = session.get_bind().dialect.name == "postgresql"
     mark = "%s" if on_postgresql else "?"
     changes = [f"{name} = COALESCE({mark}, {name})" for name in filled] + [f"{name} = {mark}" for name in set_]
@@ -130,6 +135,14 @@ def update_rows(
             cursor.executemany(statement.encode(), rows)
     else:
         _sqlite(session).executemany(statement, rows)
+
+
+def _note(session: Session, statement: str, columns: Columns) -> None:
+    note_written(
+        session,
+        statement,
+        {name: (str(column.value),) if isinstance(column, Same) else column for name, column in columns.items()},
+    )
 
 
 def _insert_sql(table: str, columns: Iterable[str]) -> str:

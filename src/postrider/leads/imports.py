@@ -1,6 +1,8 @@
 """CSV imports as jobs: how a file becomes one, and what each batch adds to its result."""
 
 import asyncio
+import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,11 +15,12 @@ from typing import Annotated, BinaryIO, Final, NamedTuple, cast
 from pydantic import Field
 from sqlalchemy.orm import Session
 
+from postrider.files.store import path_of
 from postrider.jobs.operations import JobStarted
 from postrider.jobs.queries import MAX_CHUNK_BYTES, create_job, drop_chunk, new_job_id, read_chunk, store_chunks
 from postrider.jobs.tables import Job
 from postrider.kernel.context import Context, OutsideContext, UploadedFile
-from postrider.kernel.errors import Forbidden, InvalidInput
+from postrider.kernel.errors import Forbidden, InvalidInput, NotFound
 from postrider.kernel.operation import Input
 from postrider.leads.csv_leads import RowError
 from postrider.leads.csv_rows import MAX_FILE_BYTES
@@ -36,13 +39,14 @@ MAX_LISTED_ERRORS: Final = 1_000
 _BATCHES_TOGETHER: Final = 5
 _CHUNKS_TOGETHER: Final = 5
 """Read at a time, and written in one transaction."""
+_READ_BYTES: Final = 1024 * 1024
 _MORE: Final = b"+"
 _LAST: Final = b"."
 """The first byte of a chunk: whether its batch goes on in the next one."""
 
 
 class CsvInput(Input):
-    """A CSV file, given in one of three ways, and how to read it."""
+    """A CSV file, given in one of four ways, and how to read it."""
 
     csv: Annotated[
         str | None,
@@ -51,6 +55,9 @@ class CsvInput(Input):
     path: Annotated[
         str | None,
         Field(max_length=4_096, description="A file in the import folder of this machine; local callers only."),
+    ] = None
+    upload_id: Annotated[
+        str | None, Field(max_length=40, description="A file that was sent to the address of create_upload (file_…).")
     ] = None
     mapping: Annotated[
         dict[Annotated[str, Field(max_length=1_000)], Annotated[str, Field(max_length=200)]] | None,
@@ -118,6 +125,17 @@ async def start_import(ctx: OutsideContext, request: CsvInput, order: ImportOrde
     }
     result = order.result | {"totalRows": total, "csvInfo": details}
     return await ctx.effect(lambda c: _create(c, job_id, order, result, total))
+
+
+def most_rows(ctx: Context, request: CsvInput) -> tuple[int, str]:
+    """How many leads a file can hold at most, and a digest of it. Raises: InvalidInput, Forbidden."""
+    digest, breaks = hashlib.sha256(), Counter[bytes]()
+    with closing(_open(ctx, request)) as file:
+        while part := file.read(_READ_BYTES):
+            digest.update(part)
+            breaks.update({each: part.count(each) for each in (b"\n", b"\r")})
+    # The header has one of them; the last row may have none.
+    return max(breaks.values(), default=0), digest.hexdigest()
 
 
 def next_batch(session: Session, job: Job) -> Batch:
@@ -247,18 +265,20 @@ def _create(ctx: Context, job_id: str, order: ImportOrder, result: JsonObject, t
     return JobStarted(job_id=job_id, state="waiting", total=total)
 
 
-def _open(ctx: OutsideContext, request: CsvInput) -> BinaryIO:
+def _open(ctx: Context | OutsideContext, request: CsvInput) -> BinaryIO:
     """The file, whichever way it was given. Raises: InvalidInput, Forbidden."""
     uploaded = ctx.files.get(FILE_FIELD)
-    given = [way for way in (request.csv, request.path, uploaded) if way is not None]
+    given = [way for way in (request.csv, request.path, request.upload_id, uploaded) if way is not None]
     if len(given) != 1:
         raise InvalidInput(
-            "Give the CSV file in exactly one way: its text in csv, a path, or a file in the form field file.",
+            "Give the CSV file in exactly one way: its text in csv, uploadId, a path, or the form field file.",
             field="csv",
-            hint="Up to 256 kB fit into csv; larger files are sent as multipart/form-data to /v1.",
+            hint="Up to 256 kB fit into csv; larger files: create_upload and uploadId, or multipart/form-data to /v1.",
         )
     if request.csv is not None:
         return BytesIO(request.csv.encode())
+    if request.upload_id is not None:
+        return _sent_file(request.upload_id, ctx)
     path = uploaded.path if isinstance(uploaded, UploadedFile) else _allowed_path(request.path or "", ctx)
     if path.stat().st_size > MAX_FILE_BYTES:
         raise InvalidInput(
@@ -267,7 +287,18 @@ def _open(ctx: OutsideContext, request: CsvInput) -> BinaryIO:
     return path.open("rb")
 
 
-def _allowed_path(text: str, ctx: OutsideContext) -> Path:
+def _sent_file(upload_id: str, ctx: Context | OutsideContext) -> BinaryIO:
+    # Under the workspace's own folder, where it is only once it is whole.
+    try:
+        return path_of(ctx.settings.data_dir, "upload", ctx.workspace_id, upload_id).open("rb")
+    except FileNotFoundError:
+        raise NotFound(
+            "There is no such upload, or its file has not been sent.",
+            hint="create_upload gives an address; send the file there with PUT first, within an hour.",
+        ) from None
+
+
+def _allowed_path(text: str, ctx: Context | OutsideContext) -> Path:
     if ctx.actor.kind != "local":
         raise Forbidden("path is for callers on this machine only.", hint="Send the file's text in csv instead.")
     folder = ctx.settings.import_dir.resolve()

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import cast
 
 from postrider.kernel.operation import Output, UntrustedText
+from postrider.kernel.visible import shown_text
 from postrider.leads.rules import VerificationStatus
 from postrider.leads.tables import Lead
 
@@ -52,7 +53,7 @@ def lead_out(lead: Lead, tags: Sequence[str]) -> LeadOut:
         country=lead.country,
         timezone=lead.timezone,
         notes=lead.notes,
-        custom_fields=custom_texts(lead),
+        custom_fields={shown_text(name): value for name, value in custom_texts(lead).items()},
         tags=list(tags),
         email_verification_status=cast("VerificationStatus", lead.email_verification_status),
         created_at=lead.created_at,

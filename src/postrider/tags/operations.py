@@ -1,16 +1,17 @@
-"""Labels for conversations: list and create."""
+"""Labels for conversations: list, create and change. (Deleting one is in inbox: it also takes it off conversations.)"""
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 from sqlalchemy import bindparam, select
 
 from postrider.content.headers import check_name, check_visible
 from postrider.kernel.context import Context
-from postrider.kernel.errors import Conflict
+from postrider.kernel.errors import Conflict, InvalidInput, NotFound
 from postrider.kernel.misfits import Allowed
 from postrider.kernel.operation import Effect, Input, Output, Rest, operation
+from postrider.kernel.undoing import Undone, UndoRecord
 from postrider.storage.prepared import Prepared
 from postrider.tags.queries import find_tag
 from postrider.tags.rules import DEFAULT_COLOR, tag_key
@@ -104,4 +105,62 @@ def create_tag(ctx: Context, request: CreateTag) -> TagOut:
         created_at=ctx.now,
     )
     ctx.session.add(tag)
+    return _out(tag)
+
+
+class UpdateTag(Input):
+    """What changes; what is left out stays. The name cannot be changed."""
+
+    name: Annotated[str, Field(max_length=60, description="Name of the label, in any case.")]
+    description: Annotated[str | None, Field(max_length=500, description="When to use it; null takes it away.")] = None
+    color: Annotated[
+        str | None,
+        Field(pattern=r"^#[0-9a-fA-F]{6}$", description="As #rrggbb."),
+        Allowed("a color as #rrggbb, such as #16a34a"),
+    ] = None
+    positive: Annotated[bool | None, Field(description="Whether it marks replies that are good news.")] = None
+
+
+def undo_update(ctx: Context, payload: dict[str, Any]) -> Undone:
+    """Gives the label back what it had, unless it was changed again or is gone."""
+    tag = find_tag(ctx.session, ctx.workspace_id, payload["name"])
+    if tag is None:
+        return Undone(0, {"gone_since": 1})
+    before, after = payload["before"], payload["after"]
+    if any(getattr(tag, name) != value for name, value in after.items()):
+        return Undone(0, {"changed_since": 1})
+    for name, value in before.items():
+        setattr(tag, name, value)
+    return Undone(1, {})
+
+
+@operation(
+    title="Change a label",
+    effect=Effect.WRITE,
+    rest=Rest("PATCH", "/v1/tags/{name}"),
+    idempotent=True,
+    undo=undo_update,
+)
+def update_tag(ctx: Context, request: UpdateTag) -> TagOut:
+    """Change a label's description, color, or whether it marks good news. Its name stays; see list_tags."""
+    check_visible(request.description or "", "description")
+    tag = find_tag(ctx.session, ctx.workspace_id, request.name)
+    if tag is None:
+        raise NotFound("There is no such label.", hint="See list_tags.")
+    given = request.model_fields_set - {"name"}
+    if not given:
+        raise InvalidInput("Nothing was given to change.", hint="Give description, color or positive.")
+    after: dict[str, Any] = {}
+    if "description" in given:
+        after["description"] = request.description
+    if request.color is not None:
+        after["color"] = request.color.lower()
+    if request.positive is not None:
+        after["positive"] = request.positive
+    before = {name: getattr(tag, name) for name in after}
+    for name, value in after.items():
+        setattr(tag, name, value)
+    if before != after:
+        record: dict[str, Any] = {"name": tag.name, "before": before, "after": after}
+        ctx.undoable(UndoRecord(record, "A label gets back what it had.", 1))
     return _out(tag)

@@ -15,6 +15,7 @@ class UndoEntry(Base):
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
     id: Mapped[Id] = mapped_column(primary_key=True)
     operation: Mapped[ShortText]
+    scope: Mapped[ShortText]
     payload: Mapped[Json]
     summary: Mapped[LongText]
     count: Mapped[int]

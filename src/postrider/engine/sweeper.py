@@ -1,0 +1,56 @@
+"""Forgets what has run out: records for undoing, and files."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+from sqlalchemy.orm import Session
+
+from postrider.files.queries import sweep_files
+from postrider.kernel.clock import Clock
+from postrider.storage.database import Database
+from postrider.undo.queries import sweep_undo
+
+log = structlog.get_logger(__name__)
+
+LOOK_AGAIN_SECONDS: Final = 300.0
+
+
+class SweeperLoop:
+    """Looks every few minutes, and deletes a bounded number of rows in one transaction."""
+
+    def __init__(self, database: Database, clock: Clock, data_dir: Path) -> None:
+        self._database = database
+        self._clock = clock
+        self._data_dir = data_dir
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Takes on nothing more."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Runs until ``stop``."""
+        while not self._stopping.is_set():
+            try:
+                await self.sweep()
+            except Exception:
+                # Nothing here may end the engine, and whatever it is can wait.
+                log.exception("not_swept")
+            try:
+                await asyncio.wait_for(self._stopping.wait(), LOOK_AGAIN_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def sweep(self) -> None:
+        """Forgets everything that has run out by now."""
+        now = self._clock.now()
+        sweeps: tuple[Callable[[Session], int], ...] = (
+            lambda session: sweep_undo(session, now),
+            lambda session: sweep_files(session, self._data_dir, now),
+        )
+        for sweep in sweeps:
+            while await self._database.write(sweep) and not self._stopping.is_set():
+                pass

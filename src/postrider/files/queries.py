@@ -1,0 +1,90 @@
+"""Rows of files: registering, finding, forgetting."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from postrider.files.links import Linked, Purpose, sign_link
+from postrider.files.store import FileKind, remove
+from postrider.files.tables import StoredFile
+from postrider.kernel.context import Context
+from postrider.kernel.errors import LimitReached
+from postrider.kernel.ids import new_id
+from postrider.storage.leases import wall_ms_now
+
+KEPT: Final = timedelta(hours=1)
+MOST_BYTES: Final = 500 * 1024 * 1024
+"""Of all files of a workspace together."""
+_SWEEP: Final = 20
+
+
+def register_file(ctx: Context, kind: FileKind, name: str, media_type: str, size_bytes: int) -> StoredFile:
+    """A file of the workspace, ready if it is an export. Raises: LimitReached when there is no room for it."""
+    sweep_files(ctx.session, ctx.settings.data_dir, ctx.now, ctx.workspace_id)
+    used = select(func.coalesce(func.sum(StoredFile.size_bytes), 0)).where(
+        StoredFile.workspace_id == ctx.workspace_id, StoredFile.expires_at > ctx.now
+    )
+    if (ctx.session.scalar(used) or 0) + size_bytes > MOST_BYTES:
+        raise LimitReached(
+            f"The files of this workspace would take more than {MOST_BYTES // 1024**2} MB.",
+            hint="Files are forgotten an hour after they were made; try again then.",
+            retry_after_seconds=int(KEPT.total_seconds()),
+        )
+    row = StoredFile(
+        workspace_id=ctx.workspace_id,
+        id=new_id("file"),
+        kind=kind,
+        state="ready" if kind == "export" else "open",
+        name=name,
+        media_type=media_type,
+        size_bytes=size_bytes,
+        created_by=ctx.actor.credential_id,
+        created_at=ctx.now,
+        expires_at=ctx.now + KEPT,
+    )
+    ctx.session.add(row)
+    ctx.session.flush()
+    return row
+
+
+def link_to(ctx: Context, purpose: Purpose, row: StoredFile) -> str:
+    """The address of the file for an hour; without a public address only its path."""
+    # The life of a link is wall time, whatever the business's clock says.
+    expires_ms = wall_ms_now() + int(KEPT.total_seconds()) * 1000
+    token = sign_link(ctx.vault, purpose, Linked(row.workspace_id, row.id), expires_ms)
+    return f"{ctx.settings.public_url or ''}/{'files' if purpose == 'fetch' else 'uploads'}/{token}"
+
+
+def find_file(session: Session, linked: Linked, kind: FileKind, state: str, now: datetime) -> StoredFile | None:
+    """The file of this kind in this state, unless it has run out."""
+    row = session.get(StoredFile, tuple(linked))
+    return row if row is not None and (row.kind, row.state) == (kind, state) and row.expires_at > now else None
+
+
+def receive_file(session: Session, linked: Linked) -> bool:
+    """Marks an upload as there; False when it was already, for a link takes one file."""
+    marked = (
+        update(StoredFile)
+        .where(StoredFile.workspace_id == linked.workspace_id, StoredFile.id == linked.file_id)
+        .where(StoredFile.state == "open")
+        .values(state="ready")
+        .returning(StoredFile.id)
+    )
+    return session.execute(marked).scalar() is not None
+
+
+def sweep_files(session: Session, data_dir: Path, now: datetime, workspace_id: str | None = None) -> int:
+    """Forgets some of the files that have run out; how many. ``workspace_id``: of this one only."""
+    old = select(StoredFile.workspace_id, StoredFile.id, StoredFile.kind).where(StoredFile.expires_at <= now)
+    if workspace_id is not None:
+        old = old.where(StoredFile.workspace_id == workspace_id)
+    found = session.execute(old.order_by(StoredFile.expires_at).limit(_SWEEP)).all()
+    for owner, file_id, kind in found:
+        remove(data_dir, "export" if kind == "export" else "upload", owner, file_id)
+    if found:
+        key = tuple_(StoredFile.workspace_id, StoredFile.id)
+        session.execute(delete(StoredFile).where(key.in_([(row[0], row[1]) for row in found])))
+    return len(found)

@@ -1,0 +1,153 @@
+"""What the audit row says of the rows that a call has changed."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import delete, insert, update
+from sqlalchemy.orm import Session
+
+from postrider.audit.changes import Changes, note_written
+from postrider.kernel.vault import Vault
+from postrider.leads.columns import LeadColumns
+from postrider.leads.rules import draft_lead
+from postrider.leads.tables import Lead
+from postrider.leads.writing import write_leads
+from postrider.tags.tables import Tag
+from tests.audit.audit_rig import audit_rows
+from tests.conftest import START, Installation
+from tests.features.lead_rig import make_campaign
+
+Hashes = tuple[str | None, str | None]
+
+
+async def hashes_of(installation: Installation, work: Callable[[Session], object]) -> Hashes:
+    """The hashes of what ``work`` changes, which is taken back."""
+
+    def write(session: Session) -> Hashes:
+        watch = Changes(session, installation.app.vault)
+        work(session)
+        found = watch.end()
+        session.rollback()
+        return found
+
+    return await installation.app.database.write(write)
+
+
+def tag(installation: Installation, name: str, color: str = "#000000") -> dict[str, Any]:
+    key = {"workspace_id": installation.ann.workspace_id, "name_key": name, "name": name}
+    return key | {"description": None, "color": color, "positive": False, "created_at": START}
+
+
+async def test_where_nothing_stood_before_there_is_no_hash_of_it(installation: Installation) -> None:
+    await installation.call("create_tag", name="x")
+    [row] = await audit_rows(installation)
+    assert row.before_hash is None
+    assert row.after_hash is not None and len(row.after_hash) == 64
+
+
+async def test_what_was_changed_has_both_hashes(installation: Installation) -> None:
+    lead = await installation.call("create_lead", email="ann@acme.test")
+    await installation.call("update_lead", id=lead["id"], firstName="Ann")
+    *_, row = await audit_rows(installation)
+    assert row.before_hash is not None
+    assert row.after_hash is not None
+
+
+async def test_a_call_that_changed_nothing_has_none(installation: Installation) -> None:
+    await installation.call("resume_workspace")
+    await installation.call("resume_workspace")
+    *_, row = await audit_rows(installation)
+    assert (row.before_hash, row.after_hash) == (None, None)
+
+
+async def test_many_leads_past_the_orm_are_in_the_hash(installation: Installation) -> None:
+    drafts = [draft_lead(f"a{number}@acme.test", {}, {}, [], clean=False) for number in range(40)]
+
+    def write(session: Session) -> None:
+        write_leads(session, installation.ann.workspace_id, LeadColumns.of(drafts), START, merge=False)
+
+    before, after = await hashes_of(installation, write)
+    assert before is None
+    assert after is not None
+
+
+async def test_a_call_of_several_transactions_has_no_hash(installation: Installation) -> None:
+    campaign_id = await make_campaign(installation)
+    await installation.call("add_leads_to_campaign", id=campaign_id, leads=[{"email": "x@acme.test"}])
+    *_, start, end = await audit_rows(installation)
+    assert (start.outcome, end.outcome) == ("started", "ended")
+    assert (end.before_hash, end.after_hash) == (None, None)
+
+
+async def test_the_same_change_has_the_same_hash_and_another_value_another_one(installation: Installation) -> None:
+    def by_orm(color: str) -> Callable[[Session], object]:
+        return lambda session: session.add(Tag(**tag(installation, "x", color)))
+
+    def by_core(color: str) -> Callable[[Session], object]:
+        return lambda session: session.execute(insert(Tag), [tag(installation, "x", color)])
+
+    for kind in (by_orm, by_core):
+        first = await hashes_of(installation, kind("#111111"))
+        assert first == await hashes_of(installation, kind("#111111"))
+        assert first != await hashes_of(installation, kind("#222222"))
+
+
+async def test_what_stood_before_is_in_the_hash_for_rows_of_the_orm(installation: Installation) -> None:
+    found = set()
+    for color in ("#111111", "#222222"):
+        await installation.call("create_tag", name=f"x{color[1]}", color=color)
+
+        def repaint(session: Session, name: str = f"x{color[1]}") -> None:
+            row = session.get(Tag, (installation.ann.workspace_id, name))
+            assert row is not None
+            row.color = "#333333"
+
+        found.add((await hashes_of(installation, repaint))[0])
+    assert len(found) == 2 and None not in found
+
+
+async def test_deleting_leaves_a_hash_of_what_was_deleted(installation: Installation) -> None:
+    await installation.call("create_tag", name="x")
+
+    def remove(session: Session) -> None:
+        session.delete(session.get(Tag, (installation.ann.workspace_id, "x")))
+
+    before, after = await hashes_of(installation, remove)
+    assert before is not None and after is not None
+    before, _ = await hashes_of(installation, lambda s: s.execute(delete(Tag).where(Tag.name_key == "x")))
+    assert before is not None
+
+
+async def test_long_json_is_in_the_hash_to_its_last_character(installation: Installation) -> None:
+    lead = (await installation.call("create_lead", email="ann@acme.test"))["id"]
+
+    def fill(end: str) -> Callable[[Session], object]:
+        fields = {"a": "x" * 5_000 + end}
+        return lambda session: session.execute(update(Lead).where(Lead.id == lead).values(custom_fields=fields))
+
+    assert (await hashes_of(installation, fill("1")))[1] != (await hashes_of(installation, fill("2")))[1]
+
+
+async def test_what_a_driver_was_given_is_in_the_hash(installation: Installation) -> None:
+    def told(name: str) -> Callable[[Session], object]:
+        return lambda session: note_written(session, "INSERT tags", {"name": [name, None]})
+
+    first = await hashes_of(installation, told("a"))
+    assert first[0] is None and first[1] is not None
+    assert first != await hashes_of(installation, told("b"))
+    assert await hashes_of(installation, lambda session: None) == (None, None)
+
+
+async def test_the_hash_is_keyed_so_that_a_guess_cannot_be_tried_out(installation: Installation) -> None:
+    def write(vault: Vault) -> Callable[[Session], Hashes]:
+        def work(session: Session) -> Hashes:
+            watch = Changes(session, vault)
+            session.add(Tag(**tag(installation, "x")))
+            found = watch.end()
+            session.rollback()
+            return found
+
+        return work
+
+    database = installation.app.database
+    assert await database.write(write(installation.app.vault)) != await database.write(write(Vault(b"k" * 32)))
