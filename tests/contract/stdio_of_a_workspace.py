@@ -20,7 +20,7 @@ async def main() -> None:
         app = build(load_settings())
         actor = await app.database.read(lambda session: local_actor(session, sys.argv[1]))
         assert actor is not None
-        await serve_stdio(Projection(app.dispatcher, MAIN, lambda ctx: actor), wire)
+        await serve_stdio(Projection(app, MAIN, lambda ctx: actor), wire)
         await app.close()
 
 

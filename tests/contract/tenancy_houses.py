@@ -3,28 +3,53 @@
 import base64
 import json
 import re
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import insert, select, update
 
+from postrider.access.tables import Workspace
 from postrider.agents.tables import Agent
 from postrider.campaigns.documents import StepInput, SubsequenceInput, TriggerInput
 from postrider.campaigns.subsequences import normalise_subsequences
 from postrider.campaigns.tables import Campaign
+from postrider.confirmations.approvals import ask_person
 from postrider.dnc.queries import add_entries
 from postrider.dnc.rules import DncKey
+from postrider.files.store import Incoming
+from postrider.grants.queries import granted_reach, issue_tokens
+from postrider.grants.tables import Grant
+from postrider.grants.tokens import PURPOSE
 from postrider.jobs.tables import Job
 from postrider.kernel.ids import new_id
+from postrider.kernel.policy import Facts
 from postrider.mailboxes.tables import Mailbox
 from postrider.sending.tables import OutgoingReply
 from postrider.storage.base import Base
+from postrider.storage.leases import wall_ms_now
 from tests.conftest import Installation
 from tests.engine.world import World, make_world
 from tests.features.inbox_world import converse
 
-IDS: Final = ("camp", "lead", "cl", "mbx", "conv", "rep", "agent", "job", "step", "subseq", "other_conv")
+IDS: Final = (
+    "camp",
+    "lead",
+    "cl",
+    "mbx",
+    "conv",
+    "rep",
+    "agent",
+    "job",
+    "step",
+    "subseq",
+    "other_conv",
+    "ws",
+    "key",
+    "grt",
+    "und",
+    "file",
+)
 NAMES: Final = ("address", "box_tag", "label", "lead_tag", "campaign_name", "lead_name", "listed")
 """What else a thing can be asked for by; each workspace has words of its own for them."""
 
@@ -36,8 +61,11 @@ PAGED: Final[dict[str, dict[str, str]]] = {
     "list_conversations": {},
     "get_conversation": {"id": "conv"},
     "list_scheduled_replies": {"id": "conv"},
+    "list_audit_events": {},
+    "list_undo_entries": {},
     "list_dnc_entries": {},
     "get_mailbox_analytics": {},
+    "list_approvals": {},
 }
 """Every operation with a cursor, and what else it has to be given: argument to kind of thing."""
 
@@ -91,12 +119,15 @@ async def _furnish(installation: Installation, who: str) -> dict[str, str]:
     [enrollment, _] = sorted(await world.enrollments(), key=lambda row: world.lead_ids.index(row.lead_id))
     conversations = [await converse(world, number) for number in (0, 1)]
     ids = {kind: new_id(kind) for kind in ("rep", "agent", "job")} | {"conv": conversations[0], "cl": enrollment.id}
-    ids |= {"other_conv": conversations[1]}
+    ids |= {"grt": new_id("grt")}
+    ids |= {"other_conv": conversations[1], "ws": world.workspace_id}
     ids |= {"camp": world.campaign_id, "lead": enrollment.lead_id, "mbx": world.mailbox_ids[0]}
     ids |= await _stored(world, ids, names)
+    ids |= {"key": (await installation.call("list_api_keys"))["items"][0]["id"]}
     await installation.call("create_campaign", name=names["campaign_name"])
     await installation.call("create_tag", name=names["label"])
     await installation.call("update_lead", id=ids["lead"], tags=[names["lead_tag"]], companyName=names["lead_name"])
+    ids |= await _undoable_and_sent(installation, names)
     cursors = {f"cursor.{name}": await _cursor(installation, name, ids) for name in PAGED}
     return ids | names | cursors
 
@@ -108,6 +139,7 @@ async def _stored(world: World, ids: dict[str, str], names: dict[str, str]) -> d
     flow = [StepInput(type="email", body="Still there?")]
     given = SubsequenceInput(name="Later", status="archived", trigger=TriggerInput(type="reply"), sequence=flow)
     [subsequence] = normalise_subsequences([given])
+    key = app.vault.derive(PURPOSE)
 
     def write(session: Any) -> str:
         campaign = session.get(Campaign, (workspace_id, ids["camp"]))
@@ -137,6 +169,10 @@ async def _stored(world: World, ids: dict[str, str], names: dict[str, str]) -> d
         job = {"id": ids["job"], "kind": "import_leads", "state": "waiting", "arguments": {}, "cursor": {}}
         more = {"result": {}, "done": 0, "created_by": "test", "fence": 0}
         session.execute(insert(Job), {**common, **job, **more})
+        connect_app(session, key, workspace_id, ids["grt"], now)
+        for actor in (world.installation.actor(), replace(world.installation.actor(), credential_id="key_other")):
+            facts = Facts(f"Starting {ids['camp']}.", ids["camp"], actor.credential_id, "send", 2)
+            ask_person(session, actor, "start_campaign", actor.credential_id, facts, now)
         keys = [DncKey("email", f"{n}@{names['listed']}") for n in "ab"]
         add_entries(session, app.vault, workspace_id, keys, reason=f"in {workspace_id}", source="manual", now=now)
         return str(campaign.sequence[0]["id"])
@@ -144,6 +180,37 @@ async def _stored(world: World, ids: dict[str, str], names: dict[str, str]) -> d
     step_id = await app.database.write(write)
     assert subsequence.id is not None
     return {"step": step_id, "subseq": subsequence.id}
+
+
+def connect_app(session: Any, key: bytes, workspace_id: str, grant_id: str, now: datetime) -> None:
+    """Writes an app that the workspace's owner has let in, with its tokens."""
+    owner = session.scalars(select(Workspace.owner_id).where(Workspace.id == workspace_id)).one()
+    grant = Grant(
+        workspace_id=workspace_id,
+        id=grant_id,
+        client_id="pr_app_tenancy",
+        client_name=f"App of {workspace_id}",
+        user_id=owner,
+        redirect_uri="https://app.test/callback",
+        scopes=["read"],
+        autonomy="confirm",
+        created_at=now,
+    )
+    session.add(grant)
+    issue_tokens(session, key, grant, "https://post.test/mcp", granted_reach(grant), None, wall_ms_now())
+
+
+async def _undoable_and_sent(installation: Installation, names: dict[str, str]) -> dict[str, str]:
+    """The ids of a call that can be undone, and of a file that was sent."""
+    for color in ("#111111", "#222222"):
+        await installation.call("update_tag", name=names["label"], color=color)
+    [newest, _, *_] = (await installation.call("list_undo_entries"))["items"]
+    upload = await installation.call("create_upload", name="leads.csv", sizeBytes=1)
+    incoming = Incoming(installation.app.settings.data_dir, "upload", installation.ann.workspace_id)
+    incoming.file.write(b"x")
+    incoming.finish()
+    incoming.keep(installation.app.settings.data_dir, "upload", installation.ann.workspace_id, upload["uploadId"])
+    return {"und": newest["id"], "file": upload["uploadId"]}
 
 
 async def _cursor(installation: Installation, name: str, ids: dict[str, str]) -> str:

@@ -18,6 +18,17 @@ NATURAL_KEYS = frozenset({"cursor", "search", "aiTag", "mailboxEmails", "mailbox
 
 NAME_NOTHING_HERE = {"settings.slackChannelId": "a channel of Slack, which no workspace owns"}
 
+NATURAL_PATHS = frozenset({("update_tag", "name"), ("delete_tag", "name"), ("remove_dnc_entries", "emails[]")})
+"""Operation and field: more of the kind, under names that elsewhere name nothing that exists."""
+
+MANY_CONVERSATIONS: list[Row] = [
+    {"conversationIds": ["{conv}"]},
+    {"selectAll": True, "filters": {"campaignId": "{camp}"}},
+    {"selectAll": True, "filters": {"aiTag": "{label}"}},
+    {"selectAll": True, "filters": {"search": "{lead_name}"}},
+    {"selectAll": True, "filters": {"search": "nobody at all"}, "excludeIds": ["{conv}"]},
+]
+
 ROWS: dict[str, list[Row]] = {
     "create_campaign": [
         {"name": "Mine", "sequence": STEP, "mailboxIds": ["{mbx}"]},
@@ -75,8 +86,8 @@ ROWS: dict[str, list[Row]] = {
         {"id": "{own.camp}", "search": "{lead_name}"},
         {"id": "{own.camp}", "cursor": "{cursor.list_campaign_leads}"},
     ],
-    "import_campaign_leads_csv": [{"id": "{camp}", "csv": CSV}],
-    "import_leads_csv": [],
+    "import_campaign_leads_csv": [{"id": "{camp}", "csv": CSV}, {"id": "{own.camp}", "uploadId": "{file}"}],
+    "import_leads_csv": [{"uploadId": "{file}"}],
     "list_leads": [
         {},
         {"search": "{lead_name}"},
@@ -128,11 +139,51 @@ ROWS: dict[str, list[Row]] = {
     "get_campaign_analytics": [{"id": "{camp}"}],
     "get_campaign_performance": [{"id": "{camp}"}],
     "get_analytics_overview": [{}],
-    "get_daily_analytics": [{}],
+    "get_daily_analytics": [{}, {"campaignId": "{camp}"}],
     "get_mailbox_analytics": [{}, {"cursor": "{cursor.get_mailbox_analytics}"}],
     "get_job": [{"id": "{job}"}],
     "cancel_job": [{"id": "{job}"}],
+    "get_workspace": [{"id": "{ws}"}],
+    "list_approvals": [{}, {"status": "pending"}, {"cursor": "{cursor.list_approvals}"}],
     "pause_workspace": [],
     "resume_workspace": [],
+    "list_audit_events": [
+        {"operation": "create_tag"},
+        {"operation": "create_tag", "credentialId": "{key}"},
+        {"operation": "create_tag", "targetId": "{camp}"},
+        {"operation": "create_tag", "cursor": "{cursor.list_audit_events}"},
+    ],
+    "export_audit_events": [
+        {"operation": "create_tag", "credentialId": "{key}"},
+        {"operation": "create_tag", "targetId": "{camp}"},
+    ],
+    "create_upload": [],
+    "list_undo_entries": [{}, {"cursor": "{cursor.list_undo_entries}"}],
+    "undo_operation": [{"id": "{und}"}],
+    "update_tag": [{"name": "{label}", "color": "#111111"}],
+    "delete_tag": [{"name": "{label}"}],
+    "remove_dnc_entries": [{"emails": ["a@{listed}"]}, {"selectAll": True, "search": "{listed}"}],
+    "delete_campaign": [{"id": "{camp}"}],
+    "delete_leads": [
+        {"leadIds": ["{lead}"]},
+        {"deleteAll": True, "force": True, "filters": {"tags": ["{lead_tag}"]}},
+        {"deleteAll": True, "force": True, "filters": {"search": "{lead_name}"}},
+        {"deleteAll": True, "force": True, "filters": {"leadIds": ["{lead}"]}},
+        {"deleteAll": True, "filters": {"search": "nobody at all"}, "excludeIds": ["{lead}"]},
+    ],
+    "bulk_action_campaign_leads": [
+        {"id": "{camp}", "action": "pause", "selectAll": True},
+        {"id": "{own.camp}", "action": "pause", "leadIds": ["{cl}"]},
+        {"id": "{own.camp}", "action": "pause", "leadIds": ["{lead}"]},
+        {"id": "{own.camp}", "action": "pause", "selectAll": True, "filters": {"search": "{lead_name}"}},
+        {"id": "{own.camp}", "action": "resume", "selectAll": True, "excludeIds": ["{cl}"]},
+    ],
+    "delete_conversations": MANY_CONVERSATIONS,
+    "mark_conversations_read": MANY_CONVERSATIONS,
+    "list_api_keys": [{}],
+    "create_api_key": [],
+    "revoke_api_key": [{"id": "{key}"}],
+    "list_connected_apps": [{}],
+    "revoke_connected_app": [{"id": "{grt}"}],
 }
 """Empty: the operation names nothing and shows nothing that exists already; it acts in the caller's workspace alone."""

@@ -23,6 +23,10 @@ BLANK_LISTS: list[list[str]] = [[], [""], [" "], ["\u200b"]]
 BASES: dict[str, dict[str, Any]] = {
     "add_leads_to_campaign": {"id": "{camp}"},
     "tag_conversation": {"selectAll": True, "aiTag": "unsubscribe"},
+    "bulk_action_campaign_leads": {"id": "{camp}", "action": "remove", "selectAll": True},
+    "delete_leads": {"deleteAll": True, "force": True},
+    "delete_conversations": {"selectAll": True},
+    "mark_conversations_read": {"selectAll": True},
 }
 """For each operation that chooses by filters, what goes with them."""
 
@@ -87,14 +91,15 @@ async def test_a_blank_filter_is_refused_by_name_and_changes_nothing(installatio
 async def test_at_v1_too(installation: Installation) -> None:
     campaign_id, state = await _everything(installation)
     before = await state()
-    paths = {"tag_conversation": "/v1/inbox/tag", "add_leads_to_campaign": f"/v1/campaigns/{campaign_id}/leads"}
+    places = {each.name: each.rest for each in load_catalogue()}
     headers = {"X-Api-Key": installation.ann.workspace_key.reveal()}
     transport = httpx.ASGITransport(http_app(installation.app))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8025", headers=headers) as client:
         for operation, body, path in CASES:
             sent = _with_base(operation, body, campaign_id)
             sent.pop("id", None)
-            answer = await client.post(paths[operation], json=sent)
+            place = places[operation]
+            answer = await client.request(place.method, place.path.format(id=campaign_id), json=sent)
             assert answer.status_code == 400, (operation, body)
             assert answer.json()["error"]["details"]["field"].startswith(path)
     assert await state() == before

@@ -17,6 +17,7 @@ from postrider.campaigns.launch import unsupported
 from postrider.catalogue import load_catalogue
 from postrider.content.template import Chooser, LeadFacts, SenderFacts, compile_template, lead_values
 from postrider.doors.mcp.resources import served_addresses
+from postrider.doors.mcp.surface import FULL
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
@@ -105,7 +106,7 @@ def test_the_manual_calls_only_operations_that_exist() -> None:
 
 def test_the_manual_lists_the_resources_that_are_served() -> None:
     listed = {cells[0].strip("`") for cells in rows(page("agents-and-mcp.md"), ("address", "what"))}
-    assert listed == {address.template for address in served_addresses(load_catalogue())}
+    assert listed == {address.template for address in served_addresses(FULL, load_catalogue())}
 
 
 def test_every_benchmark_has_a_line_in_the_table_and_no_line_lacks_its_benchmark() -> None:

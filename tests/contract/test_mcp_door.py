@@ -1,6 +1,7 @@
 """What the MCP door promises of the whole catalogue: schemas, annotations, words, resources, budgets."""
 
 import json
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from mcp_types import TextResourceContents
 from pydantic import Field, RootModel
 from starlette.datastructures import Headers
 
+from postrider.app import App
 from postrider.catalogue import Catalogue, load_catalogue
 from postrider.dispatch import Dispatcher
 from postrider.doors.mcp import answers
@@ -20,7 +22,7 @@ from postrider.doors.mcp.projection import Projection
 from postrider.doors.mcp.resources import ADDRESSES, served_addresses
 from postrider.doors.mcp.schema import input_schema, output_schema
 from postrider.doors.mcp.server import INSTRUCTIONS, build_server
-from postrider.doors.mcp.surface import MAIN, SURFACES, listed_operations
+from postrider.doors.mcp.surface import FULL, MAIN, SURFACES, listed_operations
 from postrider.doors.mcp.text import MAX_LINE, MAX_TEXT, error_text, result_text
 from postrider.doors.mcp.tools import describe_tool
 from postrider.doors.rest.credentials import presented_key
@@ -81,7 +83,7 @@ def test_the_main_surface_reaches_every_operation_by_name() -> None:
 
 
 def test_every_resource_fills_in_what_its_operation_needs() -> None:
-    for address in served_addresses(CATALOGUE):
+    for address in served_addresses(FULL, CATALOGUE):
         declared = CATALOGUE.find(address.operation)
         assert declared is not None and declared.effect is Effect.READ
         concrete = address.template.split("{?")[0].replace("{id}", "camp_1")
@@ -104,6 +106,7 @@ def test_resource_names_and_addresses_are_unique() -> None:
         ("postrider://analytics/campaigns/camp_1", "get_campaign_performance", {"id": "camp_1"}),
         ("postrider://analytics/daily", "get_daily_analytics", {}),
         ("postrider://analytics/daily?from=2026-01-01", "get_daily_analytics", {"from": "2026-01-01"}),
+        ("postrider://inbox", "list_conversations", {}),
         ("postrider://inbox/a%2Fb", "get_conversation", {"id": "a/b"}),
         ("postrider://campaigns/camp_1?workspaceId=ws_2", None, None),
         ("postrider://campaigns/camp_1/leads", None, None),
@@ -320,19 +323,21 @@ def get_workspace(ctx: Context, request: ById) -> Seen:
 
 
 @pytest.fixture
-def dispatcher(installation: Installation) -> Dispatcher:
+def two_operations(installation: Installation) -> App:
     app = installation.app
     catalogue = Catalogue([getattr(function, ATTRIBUTE) for function in (get_campaign, get_workspace)])
-    return Dispatcher(catalogue, app.database, app.settings, app.vault, app.clock, app.signals, app.ports)
+    dispatcher = Dispatcher(catalogue, app.database, app.settings, app.vault, app.clock, app.signals, app.ports)
+    return replace(app, dispatcher=dispatcher)
 
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
 async def test_resources_are_read_with_the_callers_authority(
-    mode: Any, dispatcher: Dispatcher, installation: Installation
+    mode: Any, two_operations: App, installation: Installation
 ) -> None:
     actor = installation.actor()
-    async with Client(build_server(Projection(dispatcher, MAIN, lambda ctx: actor)), mode=mode) as client:
-        listed = [resource.uri for resource in (await client.list_resources()).resources]
+    async with Client(build_server(Projection(two_operations, MAIN, lambda ctx: actor)), mode=mode) as client:
+        resources = (await client.list_resources()).resources
+        listed = [resource.uri for resource in resources if resource.uri.startswith("postrider:")]
         families = [each.uri_template for each in (await client.list_resource_templates()).resource_templates]
         (workspace,) = (await client.read_resource("postrider://workspace")).contents
         (campaign,) = (await client.read_resource("postrider://campaigns/camp_1")).contents
@@ -343,8 +348,8 @@ async def test_resources_are_read_with_the_callers_authority(
     assert campaign.mime_type == "application/json"
 
 
-async def test_a_resource_that_cannot_be_read_says_why(dispatcher: Dispatcher, installation: Installation) -> None:
-    async with Client(build_server(Projection(dispatcher, MAIN, lambda ctx: installation.actor()))) as client:
+async def test_a_resource_that_cannot_be_read_says_why(two_operations: App, installation: Installation) -> None:
+    async with Client(build_server(Projection(two_operations, MAIN, lambda ctx: installation.actor()))) as client:
         with pytest.raises(MCPError, match="Campaign not found") as absent:
             await client.read_resource("postrider://campaigns/camp_absent")
         with pytest.raises(MCPError, match="Incident") as broken:
@@ -355,10 +360,8 @@ async def test_a_resource_that_cannot_be_read_says_why(dispatcher: Dispatcher, i
     assert "secret detail" not in str(broken.value.error)
 
 
-async def test_structured_results_carry_every_declared_field(
-    dispatcher: Dispatcher, installation: Installation
-) -> None:
-    async with Client(build_server(Projection(dispatcher, MAIN, lambda ctx: installation.actor()))) as client:
+async def test_structured_results_carry_every_declared_field(two_operations: App, installation: Installation) -> None:
+    async with Client(build_server(Projection(two_operations, MAIN, lambda ctx: installation.actor()))) as client:
         result = await client.call_tool("get_campaign", {"id": "camp_1"})
         refused = await client.call_tool("get_campaign", {"identifier": "camp_1"})
     assert result.structured_content == {"id": "camp_1", "workspace": installation.ann.workspace_id, "note": None}

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from postrider.doors.http import http_app
-from postrider.doors.rest.routes import IGNORED_HEADER
+from postrider.doors.rest.headers import IGNORED_HEADER
 from postrider.inbox.tables import Conversation
 from postrider.kernel.errors import InvalidInput
 from postrider.sending.tables import OutgoingReply

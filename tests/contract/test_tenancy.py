@@ -22,12 +22,13 @@ from postrider.doors.cli import app as cli
 from postrider.doors.http import http_app
 from postrider.doors.mcp.resources import served_addresses
 from postrider.doors.mcp.schema import input_schema
+from postrider.doors.mcp.surface import FULL
 from postrider.kernel.errors import PostriderError
 from postrider.kernel.operation import Effect, Operation
 from postrider.logs import configure_logs
 from tests.conftest import Installation
 from tests.contract.tenancy_houses import PAGED, TwoHouses, two_houses
-from tests.contract.tenancy_rows import NAME_NOTHING_HERE, NATURAL_KEYS, ROWS
+from tests.contract.tenancy_rows import NAME_NOTHING_HERE, NATURAL_KEYS, NATURAL_PATHS, ROWS
 from tests.e2e.mcp_rig import served
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +46,8 @@ def _same(text: str, things: dict[str, str]) -> str:
     """``text`` without what it was asked with, and without what differs from call to call."""
     for kind, value in things.items():
         text = text.replace(value, "{" + kind + "}")
-    text = re.sub(r"\b(?:camp|job|step|subseq|lead|cl)_[0-9a-z]{26}\b", "(new id)", text)
+    text = re.sub(r"\b(?:camp|job|step|subseq|lead|cl|file)_[0-9a-z]{26}\b", "(new id)", text)
+    text = re.sub(r"\.\d{13}\.[0-9a-f]{64}", "(signed)", text)
     return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)", "(instant)", text)
 
 
@@ -173,7 +175,8 @@ def naming_fields(operation: Operation) -> Iterator[str]:
     for path in _texts(input_schema(operation.input)):
         name = path.rpartition(".")[2].removesuffix("[]")
         looks_for_tags = name == "tags" and (operation.effect is Effect.READ or path.startswith("filters."))
-        if re.search(r"(?:^i|I)ds?$", name) or name in NATURAL_KEYS or looks_for_tags:
+        known = (operation.name, path) in NATURAL_PATHS
+        if re.search(r"(?:^i|I)ds?$", name) or name in NATURAL_KEYS or looks_for_tags or known:
             yield path
 
 
@@ -240,7 +243,7 @@ def _kind_of(operation: str) -> str:
 
 async def test_as_mcp_resources_foreign_ids_are_as_good_as_absent(houses: TwoHouses) -> None:
     before = await houses.anns_rows()
-    operations = {address.template: address.operation for address in served_addresses(load_catalogue())}
+    operations = {address.template: address.operation for address in served_addresses(FULL, load_catalogue())}
     key = houses.installation.bob.workspace_key.reveal()
     async with (
         served(houses.installation.app) as server,

@@ -6,7 +6,7 @@ Every stored text of theirs holds a canary (strangers_world.py), and every opera
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import pytest
@@ -92,8 +92,38 @@ CALLS: Final[tuple[tuple[str, dict[str, Any], str | None], ...]] = (
     ("cancel_job", {"id": "{job}"}, None),
     ("pause_workspace", {}, None),
     ("resume_workspace", {}, None),
+    ("get_workspace", {}, None),
+    ("list_api_keys", {}, None),
+    ("create_api_key", {"name": "New", "scopes": ["read"]}, None),
+    ("revoke_api_key", {"id": "{key}"}, None),
+    ("list_connected_apps", {}, None),
+    ("revoke_connected_app", {"id": "{grt}"}, None),
+    ("list_approvals", {}, None),
+    ("undo_operation", {"id": "{und}"}, "UNDO_EXPIRED"),
+    ("mark_conversations_read", {"selectAll": True}, None),
+    ("undo_operation", {"id": "{latest}"}, None),
+    ("update_tag", {"name": "neutral", "color": "#111111"}, None),
+    ("delete_tag", {"name": "interested"}, None),
+    ("remove_dnc_entries", {"selectAll": True}, None),
+    ("bulk_action_campaign_leads", {"id": "{camp}", "action": "pause", "selectAll": True}, None),
+    ("delete_conversations", {"conversationIds": ["{bounced}"]}, None),
+    ("delete_leads", {"leadIds": ["{lead}"]}, "LEADS_IN_ACTIVE_CAMPAIGNS"),
+    ("delete_leads", {"leadIds": ["{lead}"], "force": True}, None),
+    ("undo_operation", {"id": "{latest}"}, None),
+    ("delete_campaign", {"id": "{camp}"}, None),
+    ("list_undo_entries", {}, None),
+    ("undo_operation", {"id": "und_00000000000000000000000000"}, "NOT_FOUND"),
+    ("create_upload", {"name": f"{CANARY}.csv", "sizeBytes": 1}, None),
+    ("list_audit_events", {}, None),
+    ("export_audit_events", {}, None),
 )
-"""Every operation, the argument's placeholders as in strangers_world.py, and the code of the error that must come."""
+"""Every operation, the argument's placeholders as in strangers_world.py, and the code of the error that must come.
+
+``latest``: what takes the call before back.
+"""
+_INVISIBLE: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e0fff]"
+)
 
 
 @pytest.fixture
@@ -115,26 +145,54 @@ async def test_strangers_words_come_out_marked_and_fenced_and_never_in_errors_or
     installation: Installation,
 ) -> None:
     _, ids = await strangers_world(installation)
+    shown: set[str] = set()
+
+    def look(name: str, output: BaseModel) -> Iterator[str]:
+        yield from _wrong_in_output(name, output)
+        shown.update(re.findall(rf"{CANARY}[ \w]*", output.model_dump_json(by_alias=True)))
+
+    problems = await _call_everything(installation, ids, look)
+    assert not problems, "\n".join(problems)
+    assert len(shown) > 25, "the canaries do come out"
+
+
+async def test_no_text_of_strangers_holds_what_a_reader_cannot_see(installation: Installation) -> None:
+    """Stored as they came, so that only the second pass, on the way out, can have cleaned them."""
+    _, ids = await strangers_world(installation, hide=True)
+    shown: set[str] = set()
+
+    def look(name: str, output: BaseModel) -> Iterator[str]:
+        told = output.model_dump_json(by_alias=True) + answers.draft(output, OPERATIONS[name].output).text
+        shown.update(re.findall(rf"{CANARY}[ \w]*", told))
+        if found := _INVISIBLE.search(told):
+            yield f"{name} shows U+{ord(found[0]):04X} in {told[max(0, found.start() - 60) : found.end() + 20]!r}"
+
+    problems = await _call_everything(installation, ids, look)
+    assert not problems, "\n".join(problems)
+    assert len(shown) > 25, "the canaries do come out"
+
+
+async def _call_everything(
+    installation: Installation, ids: dict[str, str], look: Callable[[str, BaseModel], Iterable[str]]
+) -> list[str]:
+    """What is wrong with any answer, error or line of the log."""
     log = io.StringIO()
     problems: list[str] = []
-    shown: set[str] = set()
     configure_logs("DEBUG", as_json=True, stream=log)
     try:
         for name, arguments, code in CALLS:
             asked = json.loads(re.sub(r"(?<!\{)\{(\w+)\}(?!\})", lambda found: ids[found[1]], json.dumps(arguments)))
             try:
-                output = (await installation.app.dispatcher.call(Call(name, asked, installation.actor()))).output
+                answer = await installation.app.dispatcher.call(Call(name, asked, installation.actor()))
             except PostriderError as error:
                 problems += _wrong_in_error(name, error, code)
                 continue
             problems += [f"{name} was to be refused"] if code else []
-            problems += _wrong_in_output(name, output)
-            shown |= set(re.findall(rf"{CANARY}[ \w]*", output.model_dump_json(by_alias=True)))
+            problems += look(name, answer.output)
+            ids["latest"] = answer.undo_id or ids.get("latest", "")
     finally:
         configure_logs("WARNING", as_json=False)
-    assert not problems
-    assert CANARY not in log.getvalue()
-    assert len(shown) > 25, "the canaries do come out"
+    return [*problems, *(line for line in log.getvalue().splitlines() if CANARY in line)]
 
 
 def _wrong_in_error(name: str, error: PostriderError, code: str | None) -> Iterator[str]:

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from postrider.kernel.policy import Caps
+from postrider.sending.capped import CredentialState, utc_day
 from postrider.sending.forecast import forecast
 from postrider.sending.planner import (
     CampaignState,
@@ -57,14 +59,15 @@ class World:
     campaigns: tuple[CampaignState, ...]
     mailboxes: tuple[MailboxState, ...]
     candidates: tuple[Candidate, ...]
+    credentials: tuple[CredentialState, ...] = ()
 
     def engine(self) -> ToyEngine:
         """An engine of its own for this world."""
-        return ToyEngine(self.campaigns, self.mailboxes, self.candidates)
+        return ToyEngine(self.campaigns, self.mailboxes, self.candidates, self.credentials)
 
     def state(self) -> PlannerState:
         """A planner state of its own for this world."""
-        return PlannerState.of(self.campaigns, self.mailboxes, SEED)
+        return PlannerState.of(self.campaigns, self.mailboxes, SEED, self.credentials)
 
 
 @st.composite
@@ -84,9 +87,23 @@ def windows(draw: st.DrawFn) -> Window:
 
 
 @st.composite
+def capped(draw: st.DrawFn, start: datetime) -> CredentialState:
+    """A credential with a limit of a day, of its first day or both, made in the day before ``start``."""
+    age = timedelta(minutes=draw(st.integers(0, MINUTES_PER_DAY - 1)))
+    daily, first = draw(
+        st.tuples(st.integers(1, 5), st.none()) | st.tuples(st.none() | st.integers(1, 5), st.integers(0, 3))
+    )
+    return CredentialState("key_a", Caps(daily, first, start - age + timedelta(days=1)), utc_day(start))
+
+
+@st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """One or two campaigns on up to three mailboxes, starting a day or two around a clock change."""
+    """One or two campaigns on up to three mailboxes, starting a day or two around a clock change.
+
+    Some share the limit of a credential that started them.
+    """
     start = draw(instants())
+    credentials = draw(st.just(()) | st.tuples(capped(start)))
     boxes = tuple(
         MailboxState(f"mbx_{number}", zone, draw(st.integers(1, 6)), local_day(start, zone))
         for number, zone in enumerate(draw(st.lists(zones, min_size=1, max_size=3)))
@@ -104,10 +121,11 @@ def worlds(draw: st.DrawFn) -> World:
             waits=(0, *draw(st.lists(st.sampled_from([0, 3600, DAY_SECONDS]), max_size=2))),
             use_lead_timezone=draw(st.booleans()),
         )
-        campaigns.append(replace(made, day=local_day(start, window.zone)))
+        started_by = draw(st.sampled_from([None, *(each.credential_id for each in credentials)]))
+        campaigns.append(replace(made, day=local_day(start, window.zone), credential_id=started_by))
         for candidate in leads(draw(st.integers(1, 12)), name, due_at=start):
             candidates.append(replace(candidate, lead_zone=draw(st.none() | zones)))
-    return World(start, tuple(campaigns), boxes, tuple(candidates))
+    return World(start, tuple(campaigns), boxes, tuple(candidates), credentials)
 
 
 def wall_clock_says_open(window: Window, instant: datetime) -> bool:
@@ -143,6 +161,18 @@ def assert_no_rule_is_broken(world: World, sends: list[Slot]) -> None:
         assert count <= (campaigns[name].new_leads_cap or count)
     for (name, _), count in per_mailbox.items():
         assert count <= boxes[name].daily_cap
+    assert_no_credential_causes_too_much(world, sends)
+
+
+def assert_no_credential_causes_too_much(world: World, sends: list[Slot]) -> None:
+    started_by = {made.campaign_id: made.credential_id for made in world.campaigns}
+    for credential in world.credentials:
+        caps, caused = credential.caps, [s for s in sends if started_by[s.campaign_id] == credential.credential_id]
+        per_day = Counter(slot.at.date() for slot in caused)
+        assert caps.daily_sends is None or all(count <= caps.daily_sends for count in per_day.values())
+        assert caps.first_day_until is not None
+        in_first = sum(slot.at < caps.first_day_until for slot in caused)
+        assert caps.first_day_sends is None or in_first <= caps.first_day_sends
 
 
 def assert_nobody_is_sent_a_step_twice_or_from_two_mailboxes(sends: list[Slot]) -> None:
@@ -224,8 +254,8 @@ def test_the_order_in_which_things_are_given_does_not_matter(world: World, data:
     campaigns = data.draw(st.permutations(world.campaigns))
     mailboxes = data.draw(st.permutations(world.mailboxes))
     candidates = data.draw(st.permutations(world.candidates))
-    expected = decide(world.start, world.campaigns, world.mailboxes, world.candidates, SEED)
-    assert decide(world.start, campaigns, mailboxes, candidates, SEED) == expected
+    expected = decide(world.start, world.campaigns, world.mailboxes, world.candidates, SEED, world.credentials)
+    assert decide(world.start, campaigns, mailboxes, candidates, SEED, world.credentials) == expected
 
 
 @given(worlds())
@@ -235,14 +265,15 @@ def test_everybody_is_sent_or_has_a_reason_and_nothing_changes_before_the_next_i
     engine.wake(world.start)
     states = (engine.state.campaigns.values(), engine.state.mailboxes.values())
     queue = [candidate for candidate in engine.queue.values() if candidate.due_at > world.start or candidate.is_new]
-    decision = decide(world.start, *states, queue, SEED)
+    limits = engine.state.credentials.values()
+    decision = decide(world.start, *states, queue, SEED, limits)
     assert not decision.slots
     assert {wait.enrollment_id for wait in decision.waits} == {candidate.enrollment_id for candidate in queue}
     assert decision.next_at == min((wait.until for wait in decision.waits if wait.until), default=None)
     if decision.next_at:
         assert decision.next_at > world.start
         between = world.start + (decision.next_at - world.start) * 0.999
-        assert not decide(between, *states, queue, SEED).slots
+        assert not decide(between, *states, queue, SEED, limits).slots
 
 
 @given(worlds())
@@ -251,12 +282,13 @@ def test_an_explanation_agrees_with_the_decision(world: World) -> None:
     candidate = world.candidates[0]
     made = world.state().campaigns[candidate.campaign_id]
     others = [other for other in world.campaigns if other is not made]
-    decision = decide(world.start, world.campaigns, world.mailboxes, [candidate], SEED)
-    explanation = explain(world.start, made, world.mailboxes, candidate, SEED, others)
+    limits = world.credentials
+    decision = decide(world.start, world.campaigns, world.mailboxes, [candidate], SEED, limits)
+    explanation = explain(world.start, made, world.mailboxes, candidate, SEED, others, limits)
     assert [explanation.outcome] == [*decision.slots, *decision.waits]
     assert all(check.ok for check in explanation.checks) == isinstance(explanation.outcome, Slot)
     assert explanation.earliest is not None
-    assert decide(explanation.earliest, world.campaigns, world.mailboxes, [candidate], SEED).slots
+    assert decide(explanation.earliest, world.campaigns, world.mailboxes, [candidate], SEED, limits).slots
 
 
 @given(worlds(), st.lists(st.tuples(st.integers(0, 40), st.sampled_from(JUMPS)), max_size=3))

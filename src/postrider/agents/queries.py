@@ -1,11 +1,12 @@
 """What a draft is made from: one agent, one thread, and the workspace's own texts. Nothing of any other lead."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from postrider.access.safety import is_locked_down
 from postrider.agents.prompt import Company, Persona, Said, Task
 from postrider.agents.rules import AllowedLinks
 from postrider.agents.tables import Agent
@@ -16,6 +17,7 @@ from postrider.inbox.parsing_clean import visible_line, visible_text
 from postrider.inbox.rules import thread_headers
 from postrider.inbox.tables import Conversation
 from postrider.inbox.thread import ThreadMessage, last_message, load_thread
+from postrider.inbox.withholding import WITHHELD
 from postrider.kernel.context import Context
 from postrider.kernel.errors import Conflict, NotFound
 from postrider.kernel.ids import check_id
@@ -77,20 +79,32 @@ def load_drafting(ctx: Context, agent_id: str | None, conversation_id: str, note
         raise Conflict(
             f"{lead.email} is on the do-not-contact list: {reason}.", code="ON_DNC", hint="Do not write to this person."
         )
-    thread = [said for message in load_thread(ctx.session, conversation, THREAD_MESSAGES) if (said := _said(message))]
+    is_locked = is_locked_down(ctx.session, ctx.workspace_id, ctx.settings)
+    messages = load_thread(ctx.session, conversation, THREAD_MESSAGES, locked=is_locked)
+    thread = [said for message in messages if (said := _said(message))]
     if not any(said.by == "lead" for said in thread):
-        raise Conflict("The lead has not written anything yet.", hint="There is nothing to answer.")
+        raise _nothing_to_answer(messages)
     allowed = _allowed_links(ctx.session, conversation, agent)
     task = Task(
         persona=persona_of(agent.persona),
         company=company_of(agent.company_info),
         lead=_facts(lead),
         thread=tuple(thread),
-        subject=thread_headers(last_message(ctx.session, conversation)).subject,
+        subject=thread_headers(last_message(ctx.session, conversation, locked=is_locked)).subject,
         note=note,
         allowed_links=tuple(allowed.shown()),
     )
     return Drafting(agent.id, agent.name, task, allowed)
+
+
+def _nothing_to_answer(messages: Sequence[ThreadMessage]) -> Conflict:
+    if any(message.withheld for message in messages):
+        return Conflict(
+            f"What came in is withheld ({WITHHELD}).",
+            code="WITHHELD",
+            hint="A person reads it in the mailbox. send_reply writes to the lead all the same.",
+        )
+    return Conflict("The lead has not written anything yet.", hint="There is nothing to answer.")
 
 
 def persona_of(stored: JsonObject) -> Persona:
@@ -110,7 +124,7 @@ def company_of(stored: JsonObject) -> Company:
 
 def _said(message: ThreadMessage) -> Said | None:
     """One part of the exchange; None for reports, and for replies that have not left."""
-    if message.type not in _EXCHANGED or message.state in _NOT_SAID:
+    if message.type not in _EXCHANGED or message.state in _NOT_SAID or message.withheld:
         return None
     by = "lead" if message.direction == "inbound" else "us"
     return Said(by, rfc3339_milliseconds(message.at), visible_text(message.new_text).strip())

@@ -8,6 +8,7 @@ from typing import Annotated, Final, NamedTuple
 from pydantic import Field
 from sqlalchemy import func, select
 
+from postrider.campaigns.confirming import FILLS_AND_SENDS, filling_facts, lead_edit_facts
 from postrider.campaigns.enrollments import Enrolled, campaign_to_fill, enroll, follow_lead_edits, present_leads
 from postrider.campaigns.import_steps import campaign_order
 from postrider.campaigns.lead_entries import NO_LEAD, EntryError, LeadEntry, WantedEntry, read_entries
@@ -18,9 +19,10 @@ from postrider.kernel.context import Context, OutsideContext
 from postrider.kernel.errors import InvalidInput
 from postrider.kernel.ids import check_id
 from postrider.kernel.operation import Effect, Input, Output, Rest, Selection, UntrustedText, operation
+from postrider.kernel.policy import Facts
 from postrider.leads.columns import LeadColumns
 from postrider.leads.fields import LeadFields
-from postrider.leads.imports import FILE_FIELD, MAX_LISTED_ERRORS, CsvInput, start_import
+from postrider.leads.imports import FILE_FIELD, MAX_LISTED_ERRORS, CsvInput, most_rows, start_import
 from postrider.leads.output import LeadOut, custom_texts, lead_out
 from postrider.leads.queries import LeadFilter, count_leads, find_lead, lead_conditions, replace_tags, tags_of
 from postrider.leads.rules import (
@@ -107,6 +109,18 @@ class _Added(NamedTuple):
     errors: list[EntryError]
 
 
+def add_facts(ctx: Context, request: AddLeadsToCampaign) -> Facts | None:
+    """Who would be written to; None where the campaign does not run. Raises: NotFound, InvalidInput."""
+    _check_choice(request)
+    row = find_campaign(ctx, request.id, lock=ctx.locks)
+    if row.status not in FILLS_AND_SENDS:
+        return None
+    if request.leads:
+        return filling_facts(row, len(request.leads), "", ctx.now)
+    newest, total = _extent(ctx, _filter_of(request))
+    return filling_facts(row, total, f"{total}/{newest}", ctx.now)
+
+
 @operation(
     title="Add leads to a campaign",
     effect=Effect.WRITE,
@@ -114,6 +128,7 @@ class _Added(NamedTuple):
     idempotent=True,
     core=True,
     open_world=False,
+    confirm=add_facts,
 )
 async def add_leads_to_campaign(ctx: OutsideContext, request: AddLeadsToCampaign) -> AddedLeads:
     """Put leads into a campaign, in one of three ways: leads (up to 5,000 entries, each with leadId or email),
@@ -125,19 +140,25 @@ async def add_leads_to_campaign(ctx: OutsideContext, request: AddLeadsToCampaign
     becomes active again. Nobody gets a step twice, even after having been removed. Check with plan_campaign who will
     get what, and when.
     """
-    given = [bool(request.leads), request.filters is not None and request.filters.chooses, request.select_all]
-    if sum(given) != 1:
-        if any(given):
-            raise InvalidInput("Give only one of leads, filters and selectAll.", field="leads")
-        raise InvalidInput(
-            "Provide leads array, filters, or selectAll: true",
-            field="leads",
-            hint="An empty filter selects nobody; selectAll: true selects all leads of the workspace.",
-        )
+    _check_choice(request)
     await ctx.read(lambda c: find_campaign(c, request.id).id)
     if request.leads:
         return await _add_entries(ctx, request)
     return await _add_matches(ctx, request)
+
+
+def _check_choice(request: AddLeadsToCampaign) -> None:
+    """Raises: InvalidInput unless leads are chosen in exactly one way."""
+    given = [bool(request.leads), request.filters is not None and request.filters.chooses, request.select_all]
+    if sum(given) == 1:
+        return
+    if any(given):
+        raise InvalidInput("Give only one of leads, filters and selectAll.", field="leads")
+    raise InvalidInput(
+        "Provide leads array, filters, or selectAll: true",
+        field="leads",
+        hint="An empty filter selects nobody; selectAll: true selects all leads of the workspace.",
+    )
 
 
 async def _add_entries(ctx: OutsideContext, request: AddLeadsToCampaign) -> AddedLeads:
@@ -229,6 +250,15 @@ def _filter_of(request: AddLeadsToCampaign) -> LeadFilter:
     )
 
 
+def import_facts(ctx: Context, request: ImportCampaignLeadsCsv) -> Facts | None:
+    """How many the file can hold; None where the campaign does not run. Raises: NotFound, InvalidInput, Forbidden."""
+    row = find_campaign(ctx, request.id, lock=ctx.locks)
+    if row.status not in FILLS_AND_SENDS:
+        return None
+    most, digest = most_rows(ctx, request)
+    return filling_facts(row, most, digest, ctx.now)
+
+
 @operation(
     title="Import leads into a campaign",
     effect=Effect.WRITE,
@@ -242,6 +272,7 @@ def _filter_of(request: AddLeadsToCampaign) -> LeadFilter:
     idempotent=True,
     open_world=False,
     audit="effect",
+    confirm=import_facts,
 )
 async def import_campaign_leads_csv(ctx: OutsideContext, request: ImportCampaignLeadsCsv) -> JobStarted:
     """Create leads from a CSV file and put them into a campaign, in one go.
@@ -257,7 +288,22 @@ async def import_campaign_leads_csv(ctx: OutsideContext, request: ImportCampaign
     return await start_import(ctx, request, campaign_order(request.id))
 
 
-@operation(title="Update a lead", effect=Effect.WRITE, rest=Rest("PATCH", "/v1/leads/{id}"), idempotent=True)
+def update_lead_facts(ctx: Context, request: UpdateLead) -> Facts | None:
+    """Whose emails change; None where no running campaign writes to the lead. Raises: NotFound."""
+    lead = find_lead(ctx.session, ctx.workspace_id, request.id, to_change=ctx.locks)
+    given = request.lead_object()
+    if not given.fields and not given.custom:
+        return None
+    return lead_edit_facts(ctx.session, ctx.workspace_id, lead.id, lead.updated_at)
+
+
+@operation(
+    title="Update a lead",
+    effect=Effect.WRITE,
+    rest=Rest("PATCH", "/v1/leads/{id}"),
+    idempotent=True,
+    confirm=update_lead_facts,
+)
 def update_lead(ctx: Context, request: UpdateLead) -> LeadOut:
     """Change a lead's fields. Custom fields are merged: those named change, null removes one, the others stay.
 

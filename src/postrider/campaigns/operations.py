@@ -1,11 +1,12 @@
 """Campaigns: create, list, read and edit. Starting and stopping them: operations_launch.py."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import AfterValidator, Field
 
 from postrider.access.house import pause_warnings
 from postrider.campaigns.checking import check_storable, checked_name
+from postrider.campaigns.confirming import edit_facts
 from postrider.campaigns.documents import (
     MAX_STEPS,
     MAX_SUBSEQUENCES,
@@ -44,6 +45,7 @@ from postrider.kernel.errors import Conflict, InvalidInput
 from postrider.kernel.ids import new_id
 from postrider.kernel.operation import Effect, Rest, operation
 from postrider.kernel.page import Page, PageInput
+from postrider.kernel.policy import Facts
 from postrider.storage.base import JsonObject
 
 CampaignName = Annotated[str, Field(max_length=200, description="For you; recipients never see it.")]
@@ -87,6 +89,10 @@ class Content(NamedTuple):
     schedule: JsonObject
     settings: JsonObject
     mailbox_ids: list[str]
+
+
+_SENT: Final = ("sequence", "subsequences", "schedule", "settings", "mailbox_ids")
+"""The parts of the content that recipients notice."""
 
 
 class ListCampaigns(PageInput):
@@ -172,8 +178,25 @@ def get_campaign(ctx: Context, request: CampaignRef) -> CampaignOut:
     return show_campaign(ctx, find_campaign(ctx, request.id))
 
 
+def update_facts(ctx: Context, request: UpdateCampaign) -> Facts | None:
+    """What an edit changes of what is sent; None for a campaign that does not run. Raises: NotFound, InvalidInput."""
+    row = find_campaign(ctx, request.id, lock=ctx.locks)
+    if row.status != "active":
+        return None
+    check_storable(request)
+    before, after = _content(row), _edited(ctx, row, request)
+    changed = [part for part in _SENT if getattr(before, part) != getattr(after, part)]
+    given = request.model_dump(mode="json", exclude={"id", "name"}, exclude_unset=True)
+    return edit_facts(ctx.session, row, [part.replace("_ids", "es") for part in changed], given)
+
+
 @operation(
-    title="Update a campaign", effect=Effect.WRITE, idempotent=True, core=True, rest=Rest("PATCH", "/v1/campaigns/{id}")
+    title="Update a campaign",
+    effect=Effect.WRITE,
+    idempotent=True,
+    core=True,
+    confirm=update_facts,
+    rest=Rest("PATCH", "/v1/campaigns/{id}"),
 )
 def update_campaign(ctx: Context, request: UpdateCampaign) -> CampaignOut:
     """Change a campaign in any state but archived; what is left out stays as it is.
@@ -194,9 +217,11 @@ def update_campaign(ctx: Context, request: UpdateCampaign) -> CampaignOut:
             details={"status": row.status},
         )
     before = _content(row)
-    _assign(ctx, row, request)
-    if _content(row) == before:
+    after = _edited(ctx, row, request)
+    if after == before:
         return show_campaign(ctx, row)
+    for part, value in after._asdict().items():
+        setattr(row, part, value)
     _check_still_runs(row)
     row.revision += 1
     row.updated_at = ctx.now
@@ -205,26 +230,29 @@ def update_campaign(ctx: Context, request: UpdateCampaign) -> CampaignOut:
     return show_campaign(ctx, row, _left_behind(ctx, row, before))
 
 
-def _assign(ctx: Context, row: Campaign, request: UpdateCampaign) -> None:
-    """Writes what was given into the row. Raises: InvalidInput."""
+def _edited(ctx: Context, row: Campaign, request: UpdateCampaign) -> Content:
+    """The content with what was given. Raises: InvalidInput."""
+    if request.sequence is not None and not request.sequence and row.started_at is not None:
+        raise InvalidInput(
+            "sequence cannot be emptied once the campaign has been started: leads have their place in it.",
+            field="sequence",
+            hint="Leave at least one email, or pause the campaign.",
+        )
+    kept = _content(row)
+    given: dict[str, Any] = {}
     if request.name is not None:
-        row.name = request.name
+        given["name"] = request.name
     if request.sequence is not None:
-        if not request.sequence and row.started_at is not None:
-            raise InvalidInput(
-                "sequence cannot be emptied once the campaign has been started: leads have their place in it.",
-                field="sequence",
-                hint="Leave at least one email, or pause the campaign.",
-            )
-        row.sequence = draft_sequence(request.sequence, row.sequence)
+        given["sequence"] = draft_sequence(request.sequence, row.sequence)
     if request.subsequences is not None:
-        row.subsequences = draft_subsequences(request.subsequences, row.subsequences)
+        given["subsequences"] = draft_subsequences(request.subsequences, row.subsequences)
     if request.schedule is not None:
-        row.schedule = draft_schedule(request.schedule, row.schedule)
+        given["schedule"] = draft_schedule(request.schedule, row.schedule)
     if request.settings is not None:
-        row.settings = draft_settings(ctx, row.id, request.settings, row.settings)
+        given["settings"] = draft_settings(ctx, row.id, request.settings, row.settings)
     if request.is_given:
-        row.mailbox_ids = draft_mailboxes(ctx, request)
+        given["mailbox_ids"] = draft_mailboxes(ctx, request)
+    return kept._replace(**given)
 
 
 def _content(row: Campaign) -> Content:

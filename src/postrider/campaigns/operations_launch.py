@@ -6,10 +6,11 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from postrider.campaigns.compiling import compile_variant
+from postrider.campaigns.confirming import launch_facts
 from postrider.campaigns.documents import CampaignRef, ScheduleInput, SettingsInput
 from postrider.campaigns.edits import CURED_OUTSIDE, Change
 from postrider.campaigns.following import STILL_FOLLOWING, apply_change
-from postrider.campaigns.launch import Problem, mailbox_problems, sender_problems, warnings_for
+from postrider.campaigns.launch import Problem, Surroundings, mailbox_problems, sender_problems, warnings_for
 from postrider.campaigns.missing import MAX_CHECKED, Reading, find_gaps
 from postrider.campaigns.queries import document_problems, find_campaign, has_leads, surroundings_of
 from postrider.campaigns.sequence import email_steps, read_steps
@@ -18,6 +19,7 @@ from postrider.campaigns.tables import Campaign
 from postrider.kernel.context import Context, OutsideContext
 from postrider.kernel.errors import Conflict
 from postrider.kernel.operation import Effect, Output, Rest, operation
+from postrider.kernel.policy import Facts
 
 STARTABLE: Final = ("draft", "paused")
 RESUMABLE: Final = ("paused",)
@@ -38,6 +40,23 @@ class CampaignPaused(Output):
     status: CampaignStatus
 
 
+def start_facts(ctx: Context, request: CampaignRef) -> Facts:
+    """What starting would do. Raises: NotFound, Conflict."""
+    return _launch_facts(ctx, request, STARTABLE, "started", "Starting")
+
+
+def resume_facts(ctx: Context, request: CampaignRef) -> Facts:
+    """What resuming would do. Raises: NotFound, Conflict."""
+    return _launch_facts(ctx, request, RESUMABLE, "resumed", "Resuming")
+
+
+def _launch_facts(ctx: Context, request: CampaignRef, states: Sequence[str], verb: str, doing: str) -> Facts:
+    row = _in_state(find_campaign(ctx, request.id, lock=ctx.locks), states, verb)
+    # Not the leads' missing values, which take long to find: they are looked for once somebody has said yes.
+    _refuse(row, _problems(ctx, row, surroundings_of(ctx, row), _reading(ctx, row).needed()))
+    return launch_facts(ctx.session, row, ctx.now, doing)
+
+
 @operation(
     title="Start a campaign",
     effect=Effect.WRITE,
@@ -46,6 +65,7 @@ class CampaignPaused(Output):
     open_world=True,
     audit="effect",
     core=True,
+    confirm=start_facts,
     rest=Rest("POST", "/v1/campaigns/{id}/start"),
 )
 async def start_campaign(ctx: OutsideContext, request: CampaignRef) -> CampaignStarted:
@@ -88,6 +108,7 @@ def pause_campaign(ctx: Context, request: CampaignRef) -> CampaignPaused:
     open_world=True,
     audit="effect",
     core=True,
+    confirm=resume_facts,
     rest=Rest("POST", "/v1/campaigns/{id}/resume"),
 )
 async def resume_campaign(ctx: OutsideContext, request: CampaignRef) -> CampaignStarted:
@@ -143,15 +164,8 @@ def _run(ctx: Context, *, campaign_id: str, states: Sequence[str], verb: str, ga
         gaps = _gaps(ctx, row)
     around = surroundings_of(ctx, row)
     needed = _reading(ctx, row).needed()
+    _refuse(row, [*_problems(ctx, row, around, needed), *gaps.problems])
     settings = SettingsInput.model_validate(row.settings)
-    problems = document_problems(row)
-    if row.mailbox_ids:
-        problems += mailbox_problems(row.mailbox_ids, around.mailboxes)
-    if not has_leads(ctx.session, ctx.workspace_id, row.id):
-        problems.append(Problem("leads", "the campaign has no leads; add some with add_leads_to_campaign"))
-    if settings.unknown_variables == "block_launch":
-        problems += sender_problems(needed, around.mailboxes, tracks=around.tracks)
-    _refuse(row, [*problems, *gaps.problems])
     warnings = warnings_for(settings, row.mailbox_ids, needed, around) + gaps.warnings
     row.status = "active"
     row.credential_id = ctx.actor.credential_id
@@ -163,6 +177,18 @@ def _run(ctx: Context, *, campaign_id: str, states: Sequence[str], verb: str, ga
         ctx.wake("jobs")
     ctx.wake("sender")
     return CampaignStarted(id=row.id, status="active", warnings=warnings)
+
+
+def _problems(ctx: Context, row: Campaign, around: Surroundings, needed: dict[str, str]) -> list[Problem]:
+    """What keeps the campaign from starting, the values of its leads aside."""
+    problems = document_problems(row)
+    if row.mailbox_ids:
+        problems += mailbox_problems(row.mailbox_ids, around.mailboxes)
+    if not has_leads(ctx.session, ctx.workspace_id, row.id):
+        problems.append(Problem("leads", "the campaign has no leads; add some with add_leads_to_campaign"))
+    if SettingsInput.model_validate(row.settings).unknown_variables == "block_launch":
+        problems += sender_problems(needed, around.mailboxes, tracks=around.tracks)
+    return problems
 
 
 def _refuse(row: Campaign, problems: Sequence[Problem]) -> None:

@@ -8,11 +8,14 @@ import hmac
 import re
 from typing import Final, NamedTuple
 
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.orm import Session
 
 from postrider.confirmations.tables import UsedToken
+from postrider.kernel.context import Actor
 from postrider.kernel.ids import random_text
 from postrider.kernel.keyed import keyed_digest
+from postrider.kernel.policy import Facts
 from postrider.kernel.vault import Vault
 from postrider.storage.base import insert_or_ignore
 
@@ -30,6 +33,11 @@ class BoundCall(NamedTuple):
     credential_id: str
     user_id: str
     revision: str
+
+
+def bound_call(operation: str, arguments_hash: str, actor: Actor, facts: Facts) -> BoundCall:
+    """What a yes to this call is bound to."""
+    return BoundCall(operation, arguments_hash, actor.workspace_id, actor.credential_id, actor.user_id, facts.revision)
 
 
 def call_hash(vault: Vault, call: BoundCall) -> str:
@@ -59,6 +67,13 @@ def use_token(session: Session, vault: Vault, call: BoundCall, token: str, now_m
     mark = insert_or_ignore(UsedToken, dialect, "workspace_id", "nonce").returning(UsedToken.nonce)
     values = {"workspace_id": call.workspace_id, "nonce": nonce, "expires_ms": expires_ms}
     return session.execute(mark.values(values)).scalar() is not None
+
+
+def sweep_tokens(session: Session, now_ms: int, most: int) -> int:
+    """Forgets used tokens that have run out, at most so many; how many."""
+    key = (UsedToken.workspace_id, UsedToken.nonce)
+    out = select(*key).where(UsedToken.expires_ms <= now_ms).limit(most)
+    return session.connection().execute(delete(UsedToken).where(tuple_(*key).in_(out))).rowcount
 
 
 def _mac(vault: Vault, call: BoundCall, nonce: str, expires_ms: int) -> str:

@@ -118,6 +118,19 @@ def hidden_text(html: str) -> str:
     return "" if is_hostile(html) else TextPart(LexborHTMLParser(html), html).hidden()
 
 
+def seen_html(html: str) -> str:
+    """``html`` without the elements that a reader would not see. For parsed mail: before style sheets are taken out."""
+    if is_hostile(html):
+        return html
+    tree = LexborHTMLParser(html)
+    hidden = TextPart(tree, html).hidden_nodes
+    if not hidden or tree.html is None:
+        return html
+    for node in hidden:
+        node.decompose()
+    return tree.html
+
+
 def _clean(html: str) -> str:
     return plain_to_html(_strip_tags(html)) if is_hostile(html) else _WIDE.clean(html)
 

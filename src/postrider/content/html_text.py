@@ -33,11 +33,15 @@ _RULE: Final = "-" * 20
 
 
 class TextPart:
-    """One conversion: text grows piece by piece; blanks and line breaks are owed until the next text comes."""
+    """One conversion: text grows piece by piece; blanks and line breaks are owed until the next text comes.
+
+    ``hidden_nodes``: the outermost elements that a reader does not see.
+    """
 
     def __init__(self, tree: LexborHTMLParser, html: str) -> None:
         self._pieces: list[str] = []
         self._hidden: list[str] = []
+        self.hidden_nodes: list[LexborNode] = []
         self._breaks_due = 0
         self._space_due = False
         self._indents: list[str] = []
@@ -91,6 +95,7 @@ class TextPart:
             paint = paint_of(attributes, style, paint)
             if is_hidden(attributes, style, paint) or node.mem_id in self._hidden_ids:
                 self._hidden.append(node.text(deep=True, separator=" "))
+                self.hidden_nodes.append(node)
                 return None
         self._open(tag, node)
         return paint

@@ -2,7 +2,7 @@
 
 from postrider.kernel.context import Actor
 from postrider.kernel.errors import Forbidden
-from postrider.kernel.operation import Effect, Operation
+from postrider.kernel.operation import Effect, Operation, Scope
 
 
 def check_authority(operation: Operation, actor: Actor) -> None:
@@ -13,12 +13,7 @@ def check_authority(operation: Operation, actor: Actor) -> None:
             hint="Use a key that starts with sk_user_; other credentials reach one workspace only.",
         )
     if operation.scope not in actor.scopes:
-        raise Forbidden(
-            f"This credential may not use {operation.name}: it lacks the scope {operation.scope!r}.",
-            code="INSUFFICIENT_SCOPE",
-            hint="Use a credential with that scope; a connected app asks its person for it by signing in again.",
-            details={"scope": operation.scope},
-        )
+        raise missing_scope(f"This credential may not use {operation.name}", operation.scope)
     if actor.toolsets is not None and operation.toolset not in actor.toolsets:
         raise Forbidden(
             f"This credential may not use {operation.name}: it is narrowed to {', '.join(sorted(actor.toolsets))}.",
@@ -31,3 +26,13 @@ def check_authority(operation: Operation, actor: Actor) -> None:
             code="AUTONOMY_READONLY",
             hint="Tell the person what you would do; they can give the credential more autonomy.",
         )
+
+
+def missing_scope(what: str, scope: Scope) -> Forbidden:
+    """The refusal of a call for want of a scope."""
+    return Forbidden(
+        f"{what}: it lacks the scope {scope!r}.",
+        code="INSUFFICIENT_SCOPE",
+        hint="Use a credential with that scope; a connected app asks its person for it by signing in again.",
+        details={"scope": scope},
+    )

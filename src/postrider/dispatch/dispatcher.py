@@ -14,16 +14,17 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from postrider.audit.queries import Deed, record
+from postrider.audit.queries import Deed, Outcome, record
 from postrider.catalogue import Catalogue
 from postrider.confirmations.approvals import ask_person
 from postrider.dispatch.authority import check_authority
 from postrider.dispatch.gate import Gate, PersonWanted, person_asked
-from postrider.dispatch.settlement import Settlement, hash_arguments, target_of
+from postrider.dispatch.settlement import Settlement, target_of
 from postrider.idempotency.queries import KeyedCall, check_key
+from postrider.kernel.arguments import hash_arguments
 from postrider.kernel.clock import Clock
 from postrider.kernel.context import Actor, Context, OutsideContext, Progress, UploadedFile
-from postrider.kernel.errors import InvalidInput, NotFound, PostriderError
+from postrider.kernel.errors import InvalidInput, NotFound, PostriderError, Upstream
 from postrider.kernel.events import Signals
 from postrider.kernel.operation import CONFIRM_TOKEN, Effect, Operation
 from postrider.kernel.undoing import Undoer
@@ -167,10 +168,12 @@ class Dispatcher:
         try:
             output = await run_outside(self._outside(call, write), checked)
         except BaseException as error:
-            code, outcome = _ending(error)
+            code, outcome, nothing_done = _ending(error)
             with suppress(DBAPIError):
                 # Shielded: whoever takes the call back does not take its record back.
-                await asyncio.shield(write(lambda context: settlement.fail(context, code, outcome)))
+                await asyncio.shield(
+                    write(lambda context: settlement.fail(context, code, outcome, nothing_done=nothing_done))
+                )
             raise
         # It is done, and nobody must hear anything else because the record of it has to wait.
         end = insist(lambda: write(lambda context: settlement.leave(context, output, "ended")), "end_not_recorded")
@@ -222,7 +225,7 @@ class Dispatcher:
             files=call.files,
         )
 
-    def _context(self, session: Session, call: Call) -> Context:
+    def _context(self, session: Session, call: Call, *, locks: bool) -> Context:
         return Context(
             session,
             call.actor,
@@ -231,13 +234,14 @@ class Dispatcher:
             self._vault,
             call.files,
             undoers=self._undoers,
+            locks=locks,
         )
 
     def _reader(self, call: Call) -> "_Transactions":
-        return _Transactions(self._database.read, lambda session: self._context(session, call), self._signals)
+        return _Transactions(self._database.read, lambda s: self._context(s, call, locks=False), self._signals)
 
     def _writer(self, call: Call) -> "_Transactions":
-        return _Transactions(self._database.write, lambda session: self._context(session, call), self._signals)
+        return _Transactions(self._database.write, lambda s: self._context(s, call, locks=True), self._signals)
 
 
 class _Transactions:
@@ -299,11 +303,11 @@ def _settling(settlement: Settlement, run: Callable[[Context], BaseModel]) -> Ca
     return inside
 
 
-def _ending(error: BaseException) -> tuple[str, Any]:
-    """How the record of a call that failed says so."""
+def _ending(error: BaseException) -> tuple[str, Outcome, bool]:
+    """How the record of a call that failed says so, and whether it is certain that nothing was done."""
     if isinstance(error, PostriderError):
-        return error.error_code, "refused"
-    return ("CANCELLED" if isinstance(error, asyncio.CancelledError) else "INTERNAL_ERROR"), "failed"
+        return error.error_code, "refused", not isinstance(error, Upstream) or error.retryable
+    return ("CANCELLED" if isinstance(error, asyncio.CancelledError) else "INTERNAL_ERROR"), "failed", False
 
 
 def _parse(operation: Operation, call: Call) -> tuple[BaseModel, list[str], str | None]:

@@ -5,18 +5,17 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from postrider.access.safety import safety_of
 from postrider.confirmations.approvals import facts_out, find_answer, use_grant
+from postrider.confirmations.demands import demand, may_be_demanded
 from postrider.confirmations.tables import Approval
-from postrider.confirmations.tokens import LIFETIME_MS, BoundCall, call_hash, issue_token, use_token
+from postrider.confirmations.tokens import LIFETIME_MS, BoundCall, bound_call, call_hash, issue_token, use_token
+from postrider.dispatch.authority import missing_scope
+from postrider.dispatch.caps import check_caps, is_capped
 from postrider.kernel.context import Actor, Context
 from postrider.kernel.errors import ConfirmationNeeded, Forbidden
 from postrider.kernel.operation import CONFIRM_TOKEN, Operation
 from postrider.kernel.policy import Facts
 from postrider.storage.leases import wall_ms_now
-
-_PEOPLE_THEMSELVES: Final = ("cli", "web")
-"""Doors where a person acts, not a program for them: there the call is the person's yes."""
 
 
 class PersonWanted(Exception):
@@ -39,20 +38,25 @@ class Gate:
     def pass_through(self, ctx: Context, checked: BaseModel, *, use: bool = True) -> None:
         """Returns when the call may act in this transaction. ``use`` False: only looks, and uses nothing up.
 
-        Raises: ConfirmationNeeded, Forbidden, PersonWanted.
+        Raises: ConfirmationNeeded, Forbidden, LimitReached, PersonWanted.
         """
-        facts = self.operation.confirm(ctx, checked) if self.operation.confirm is not None else None
+        confirm, actor = self.operation.confirm, ctx.actor
+        may_send = "send" in actor.scopes
+        if confirm is None or not (not may_send or is_capped(actor, ctx) or may_be_demanded(ctx.session, actor)):
+            return
+        facts = confirm(ctx, checked)
         if facts is None:
             return
-        actor = ctx.actor
-        if actor.autonomy in ("readonly", "draft"):
-            raise _no_autonomy(self.operation, actor, facts)
+        if facts.cause == "send" and not may_send:
+            raise missing_scope(f"{self.operation.name} would make mail leave, which this credential may not", "send")
         bound = bound_call(self.operation.name, self.arguments_hash, actor, facts)
-        if actor.door in _PEOPLE_THEMSELVES:
-            return
-        if safety_of(ctx.session, ctx.workspace_id).wants_person(facts.people):
+        wanted = demand(ctx.session, actor, facts)
+        if wanted == "autonomy":
+            raise _no_autonomy(self.operation, actor, facts)
+        check_caps(ctx, facts)
+        if wanted == "person":
             self._ask_person(ctx, bound, facts, use=use)
-        elif actor.autonomy == "confirm":
+        elif wanted == "token":
             self._ask_for_yes(ctx, bound, facts, use=use)
 
     def _ask_for_yes(self, ctx: Context, bound: BoundCall, facts: Facts, *, use: bool) -> None:
@@ -74,11 +78,6 @@ class Gate:
             )
         if answer.status != "granted" or (use and not use_grant(ctx.session, answer)):
             raise person_asked(answer, ctx.settings.public_url)
-
-
-def bound_call(operation: str, arguments_hash: str, actor: Actor, facts: Facts) -> BoundCall:
-    """What a yes to this call is bound to."""
-    return BoundCall(operation, arguments_hash, actor.workspace_id, actor.credential_id, actor.user_id, facts.revision)
 
 
 def person_asked(approval: Approval, public_url: str | None) -> ConfirmationNeeded:

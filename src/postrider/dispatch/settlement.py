@@ -1,7 +1,5 @@
 """What one changing call is held to, in the transaction of its effect: idempotency key, confirmation, record, undo."""
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
+from postrider.audit.changes import Changes
 from postrider.audit.queries import Deed, Outcome, record
 from postrider.dispatch.gate import Gate
 from postrider.idempotency.queries import KeyedCall, begin_keyed, find_answer, finish_keyed, release_keyed
@@ -35,6 +34,7 @@ class Settlement:
     undo_id: str | None = None
     replayed: bool = False
     started_id: str | None = None
+    changes: Changes | None = None
 
     def look(self, ctx: Context) -> BaseModel | None:
         """What ``enter`` would say, from a transaction that changes nothing: so that long work is not begun in vain."""
@@ -53,13 +53,17 @@ class Settlement:
         if kept is not None:
             return self._replay(kept)
         self.gate.pass_through(ctx, self.checked)
+        if self.operation.audit == "effect":
+            self.changes = Changes(ctx.session, ctx.vault)
         return None
 
     def leave(self, ctx: Context, output: BaseModel, outcome: Outcome = "done") -> None:
         """Writes down what was done, how it is undone, and the answer for repetitions of the call."""
+        before, after = (None, None) if self.changes is None else self.changes.end()
         if ctx.undo_record is not None:
-            self.undo_id = keep_undo(ctx.session, self.actor, self.operation.name, ctx.undo_record, ctx.now)
-        self.write_down(ctx.session, outcome, ctx.now, job_id=_job_id(output))
+            named = (self.operation.name, self.operation.scope)
+            self.undo_id = keep_undo(ctx.session, self.actor, *named, ctx.undo_record, ctx.now)
+        self.write_down(ctx.session, outcome, ctx.now, job_id=_job_id(output), hashes=(before, after))
         if self.keyed is not None:
             finish_keyed(ctx.session, self.keyed, None if self.operation.sensitive else stored(output))
 
@@ -70,10 +74,11 @@ class Settlement:
             self.started_id = self.write_down(ctx.session, "started", ctx.now)
         return replay
 
-    def fail(self, ctx: Context, error_code: str, outcome: Outcome) -> None:
-        """Writes down that it came to nothing; the key may be used again."""
+    def fail(self, ctx: Context, error_code: str, outcome: Outcome, *, nothing_done: bool) -> None:
+        """Writes down that it did not succeed. The key may be used again only if nothing was done: a call that broke
+        off, or whose outcome is not known, must not happen a second time because somebody repeats it."""
         self.write_down(ctx.session, outcome, ctx.now, error_code=error_code)
-        if self.keyed is not None and self.started_id is not None:
+        if nothing_done and self.keyed is not None and self.started_id is not None:
             release_keyed(ctx.session, self.keyed)
 
     def write_down(
@@ -84,8 +89,9 @@ class Settlement:
         *,
         error_code: str | None = None,
         job_id: str | None = None,
+        hashes: tuple[str | None, str | None] = (None, None),
     ) -> str:
-        """Adds the audit row; its id."""
+        """Adds the audit row; its id. ``hashes``: of the changed rows, before and after."""
         deed = Deed(
             actor=self.actor,
             operation=self.operation.name,
@@ -97,6 +103,8 @@ class Settlement:
             target_id=target_of(self.checked),
             started_id=self.started_id,
             job_id=job_id,
+            before_hash=hashes[0],
+            after_hash=hashes[1],
         )
         return record(session, deed, now)
 
@@ -108,12 +116,6 @@ class Settlement:
 def stored(output: BaseModel) -> dict[str, Any]:
     """The answer as it is kept for repetitions."""
     return output.model_dump(mode="json", by_alias=True)
-
-
-def hash_arguments(checked: BaseModel) -> str:
-    """SHA-256 (hex) of checked arguments in one form: by outside name, sorted, defaults filled in."""
-    text = json.dumps(checked.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def target_of(checked: BaseModel) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from postrider.idempotency.tables import IdempotencyKey
@@ -100,9 +100,11 @@ def release_keyed(session: Session, call: KeyedCall) -> None:
     session.execute(delete(IdempotencyKey).where(*_same(call), IdempotencyKey.state == "running"))
 
 
-def sweep_keys(session: Session, now: datetime) -> int:
-    """Forgets the keys of more than a day ago; how many."""
-    return session.connection().execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT)).rowcount
+def sweep_keys(session: Session, now: datetime, most: int) -> int:
+    """Forgets keys of more than a day ago, at most so many; how many."""
+    key = (IdempotencyKey.workspace_id, IdempotencyKey.credential_id, IdempotencyKey.key)
+    old = select(*key).where(IdempotencyKey.created_at < now - KEPT).limit(most)
+    return session.connection().execute(delete(IdempotencyKey).where(tuple_(*key).in_(old))).rowcount
 
 
 def _same(call: KeyedCall) -> tuple[ColumnElement[bool], ...]:

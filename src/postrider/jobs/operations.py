@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Annotated, cast
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from postrider.jobs.queries import end_job, find_job
 from postrider.jobs.states import OPEN, JobState
 from postrider.jobs.tables import Job
 from postrider.kernel.context import Context
 from postrider.kernel.errors import Conflict
-from postrider.kernel.operation import UNTRUSTED, Effect, Input, Output, Rest, UntrustedText, operation
+from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedJson, UntrustedText, operation
 
 
 class JobInput(Input):
@@ -28,7 +28,7 @@ class JobOut(Output):
     total: int | None
     done: int
     percent: int | None
-    result: Annotated[dict[str, JsonValue], UNTRUSTED]
+    result: UntrustedJson
     error: UntrustedText | None
     created_at: datetime
     finished_at: datetime | None

@@ -18,14 +18,15 @@ from postrider.kernel.vault import Vault
 from postrider.settings import Settings
 
 T = TypeVar("T")
-ActorKind = Literal["platform_key", "workspace_key", "oauth_grant", "local"]
+ActorKind = Literal["platform_key", "workspace_key", "oauth_grant", "local", "person"]
 Door = Literal["mcp", "v1", "cli", "stdio", "web"]
 ALL_SCOPES: frozenset[str] = frozenset({"read", "prepare", "send", "delete", "administer"})
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who calls. ``credential_id`` names the key, the grant or the local owner; ``door`` is where the call came in.
+    """Who calls. ``credential_id`` names the key, the grant, the local owner or the person who has signed in; ``door``
+    is where the call came in.
 
     ``toolsets``: the only ones that the credential may use; None is all of them. ``client_id``: the connected app that
     holds the grant.
@@ -61,7 +62,10 @@ class Progress(Protocol):
 
 @dataclass(slots=True)
 class Context:
-    """One transaction. Everything read or written through ``session`` belongs to it; ``now`` is the same throughout."""
+    """One transaction. Everything read or written through ``session`` belongs to it; ``now`` is the same throughout.
+
+    ``locks``: it may change things, so that what a decision rests on is locked until it has acted on it.
+    """
 
     session: Session
     actor: Actor
@@ -72,6 +76,7 @@ class Context:
     wakes: set[Signal] = field(default_factory=set)
     undoers: Mapping[str, Undoer] = field(default_factory=dict)
     undo_record: UndoRecord | None = None
+    locks: bool = False
 
     @property
     def workspace_id(self) -> str:

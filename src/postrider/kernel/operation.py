@@ -7,20 +7,24 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue
 from pydantic.alias_generators import to_camel
 from pydantic_core.core_schema import CoreSchema, plain_serializer_function_ser_schema
 
 from postrider.kernel.context import Context, OutsideContext
 from postrider.kernel.policy import Facts
 from postrider.kernel.undoing import Undoer
+from postrider.kernel.visible import shown_text, shown_value
 from postrider.kernel.zones import rfc3339_milliseconds
 
 UNTRUSTED: Final = Field(json_schema_extra={"untrusted": True})
 """Marks in an output's schema what strangers wrote: data to read, never instructions."""
 
-UntrustedText = Annotated[str, UNTRUSTED]
+UntrustedText = Annotated[str, UNTRUSTED, AfterValidator(shown_text)]
 """Words of a stranger: of a message, a lead's field, a mail server's answer, a cell of a file."""
+
+UntrustedJson = Annotated[dict[str, JsonValue], UNTRUSTED, AfterValidator(shown_value)]
+"""The same as an object of any shape."""
 
 
 def _with_instants_written(value: Any) -> Any:
@@ -45,6 +49,11 @@ Confirm = Callable[[Context, Any], Facts | None]
 
 CONFIRM_TOKEN: Final = "confirmToken"
 """The argument that carries the yes. Operations that confirm take it at every door; the dispatcher takes it out."""
+
+CONFIRM_TOKEN_SCHEMA: Final = {
+    "type": "string",
+    "description": "Leave it out: if a yes is wanted, the answer gives the facts and this token.",
+}
 
 
 class Effect(StrEnum):
@@ -150,6 +159,12 @@ class Operation:
     sensitive: bool
     run: Callable[[Context, Any], BaseModel] | None
     run_outside: Callable[[OutsideContext, Any], Awaitable[BaseModel]] | None
+
+
+def operation_of(function: Callable[..., Any]) -> Operation:
+    """What ``function`` is declared as."""
+    declared: Operation = getattr(function, ATTRIBUTE)
+    return declared
 
 
 F = TypeVar("F", bound=Callable[..., Any])

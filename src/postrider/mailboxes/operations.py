@@ -15,8 +15,9 @@ from postrider.kernel.errors import Conflict, InvalidInput, NotFound, Upstream
 from postrider.kernel.ids import check_id, new_id
 from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
 from postrider.kernel.page import Page, PageInput
+from postrider.kernel.policy import Facts
 from postrider.kernel.secret import Secret
-from postrider.kernel.zones import check_zone
+from postrider.kernel.zones import check_zone, rfc3339_milliseconds
 from postrider.mailboxes.hosts import IMAP_PORTS, SMTP_PORTS, check_host, check_port
 from postrider.mailboxes.ports import AccountChecker, MailAccount, Security
 from postrider.mailboxes.queries import account_of, secret_owner, used_today
@@ -113,7 +114,30 @@ class MailboxOut(Output):
     updated_at: datetime
 
 
-@operation(title="Connect a mailbox", effect=Effect.WRITE, rest=Rest("POST", "/v1/mailboxes"), core=True)
+def connect_facts(ctx: Context, request: CreateMailbox) -> Facts | None:
+    """Through which servers mail would go; None for the sandbox, which has none. Raises: InvalidInput, Conflict."""
+    _check_servers(request, ctx.settings.allow_private_hosts)
+    row = _mendable(ctx, parse_address(request.email).key, lock=False)
+    if request.provider == "sandbox":
+        return None
+    servers = [("sent", request.smtp), ("read", request.imap)]
+    hosts = [f"{done} through {server.host}" for done, server in servers if server is not None]
+    return Facts(
+        summary=f"Mail of {parse_address(request.email).key} is {' and '.join(hosts)}, with the password given.",
+        subject=row.id if row is not None else ctx.workspace_id,
+        revision="" if row is None else f"{row.id}/{rfc3339_milliseconds(row.updated_at)}",
+        cause="connect",
+        people=0,
+    )
+
+
+@operation(
+    title="Connect a mailbox",
+    effect=Effect.WRITE,
+    scope="administer",
+    rest=Rest("POST", "/v1/mailboxes"),
+    confirm=connect_facts,
+)
 async def create_mailbox(ctx: OutsideContext, request: CreateMailbox) -> MailboxOut:
     """Connect a mailbox by SMTP (to send) and IMAP (to read replies); both sign-ins are tried before it answers.
 
@@ -156,23 +180,29 @@ def _check_servers(request: CreateMailbox, allow_private: bool) -> None:
 def _keep(ctx: Context, request: CreateMailbox) -> MailAccount:
     """The account as it is now stored, new or to be mended, and not checked yet. Raises: Conflict when it works."""
     email = parse_address(request.email).key
-    known = select(Mailbox).where(Mailbox.workspace_id == ctx.workspace_id, Mailbox.email == email)
-    row = ctx.session.scalar(known.with_for_update())
+    row = _mendable(ctx, email, lock=True)
     if row is None:
         row = _fresh(ctx, email)
         ctx.session.add(row)
         given = set(CreateMailbox.model_fields)
-    elif row.status == "active":
-        raise Conflict(
-            f"A mailbox with the address {email} exists already.",
-            hint="See it with get_mailbox.",
-            details={"mailboxId": row.id},
-        )
     else:
         given = request.model_fields_set
     _fill(ctx, row, request, given)
     ctx.session.flush()
     return account_of(row, ctx.vault)
+
+
+def _mendable(ctx: Context, email: str, *, lock: bool) -> Mailbox | None:
+    """The mailbox of that address that may be mended, if there is one. Raises: Conflict when it works."""
+    known = select(Mailbox).where(Mailbox.workspace_id == ctx.workspace_id, Mailbox.email == email)
+    row = ctx.session.scalar(known.with_for_update() if lock else known)
+    if row is not None and row.status == "active":
+        raise Conflict(
+            f"A mailbox with the address {email} exists already.",
+            hint="See it with get_mailbox.",
+            details={"mailboxId": row.id},
+        )
+    return row
 
 
 def _fresh(ctx: Context, email: str) -> Mailbox:

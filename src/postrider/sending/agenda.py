@@ -19,7 +19,14 @@ from postrider.sending.windows import OpenHours, is_zone, open_hours
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _PAUSES = frozenset({Reason.MAILBOX_INTERVAL})
-_LIMITS = frozenset({Reason.CAMPAIGN_DAILY_LIMIT, Reason.NEW_LEADS_LIMIT, Reason.MAILBOX_DAILY_LIMIT})
+_LIMITS = frozenset(
+    {
+        Reason.CAMPAIGN_DAILY_LIMIT,
+        Reason.NEW_LEADS_LIMIT,
+        Reason.CREDENTIAL_DAILY_LIMIT,
+        Reason.MAILBOX_DAILY_LIMIT,
+    }
+)
 
 Obstacle = Callable[[Candidate, str], str | None]
 """Why a candidate gets nothing from a mailbox (by id) when its turn comes; None: it is sent."""

@@ -17,6 +17,7 @@ from postrider.access.tables import Workspace
 from postrider.campaigns.states import QUEUE_FOLLOW_UP, QUEUE_NEW
 from postrider.campaigns.tables import Enrollment
 from postrider.mailboxes.tables import Mailbox
+from postrider.sending.capped import utc_day
 from postrider.sending.claimant import Claimant
 from postrider.sending.housekeeping import end_leads, finish_campaigns, put_to_sleep
 from postrider.sending.plan_queries import CandidateRow, Setting, candidate_of, due_rows, load_setting, next_due
@@ -73,7 +74,12 @@ def claim_due(
     changed = end_leads(session, setting, now)
     rows = {row.id: row for row in _due(session, setting, now, limit)}
     decision = decide(
-        now, setting.campaign_states, setting.mailbox_states, map(candidate_of, rows.values()), claimant.seed
+        now,
+        setting.campaign_states,
+        setting.mailbox_states,
+        map(candidate_of, rows.values()),
+        claimant.seed,
+        setting.credential_states,
     )
     slots = decision.slots[:limit]
     changed = put_to_sleep(session, setting, rows, decision.waits) or changed
@@ -135,12 +141,15 @@ def _claim(
     for slot in slots:
         counted.apply(slot)
         program = setting.programs[slot.campaign_id]
+        credential_id = setting.state.campaigns[slot.campaign_id].credential_id
         claims[slot.enrollment_id] = Claim(
             owner=claimant.owner,
             fence=rows[slot.enrollment_id].fence + 1,
             mailbox_day=counted.day(now, setting.mailboxes[slot.mailbox_id].timezone).isoformat(),
             campaign_day=counted.day(now, program.window.zone).isoformat(),
             counts_new=slot.step_index == 0,
+            credential_id=credential_id,
+            credential_day=utc_day(now).isoformat() if credential_id is not None else None,
         )
     _LEASE.many(
         session.connection(),
@@ -169,6 +178,8 @@ def _count(session: Session, setting: Setting, slots: Sequence[Slot], claims: di
         assert claim.campaign_day is not None
         used[slot.campaign_id, claim.campaign_day] += 1
         new[slot.campaign_id, claim.campaign_day] += claim.counts_new
+        if claim.credential_id is not None and claim.credential_day is not None:
+            used[claim.credential_id, claim.credential_day] += 1
     USED.many(
         session.connection(),
         [

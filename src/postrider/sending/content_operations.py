@@ -14,12 +14,16 @@ from postrider.content.addresses import parse_address
 from postrider.content.headers import check_name, message_id
 from postrider.content.template import LeadFacts, is_reserved
 from postrider.dnc.queries import hashes_covering
+from postrider.kernel.arguments import digest_of
 from postrider.kernel.context import Context, OutsideContext
 from postrider.kernel.errors import InvalidInput, Upstream
 from postrider.kernel.misfits import Allowed
 from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
+from postrider.kernel.policy import Facts
+from postrider.kernel.zones import rfc3339_milliseconds
 from postrider.leads.tables import Lead
 from postrider.mailboxes.queries import account_of
+from postrider.sending.capped import Capped
 from postrider.sending.composing import LINK_NOT_ALLOWED, Composed
 from postrider.sending.letter import SAMPLE_TOKEN, Stationery, unsubscribe_targets
 from postrider.sending.lookups import find_lead, find_mailbox
@@ -214,11 +218,45 @@ class TestEmailSent(Output):
     preview: SentPreview
 
 
+def trial_facts(ctx: Context, request: SendTestEmail) -> Facts:
+    """Who would be written to, at once. Raises: NotFound, InvalidInput."""
+    _check_named(request)
+    program = read_program(find_campaign(ctx, request.id))
+    mailbox = find_mailbox(ctx, request.mailbox_id)
+    email = email_at(program, request.sequence_step)
+    if request.lead_id is not None:
+        lead = find_lead(ctx, request.lead_id)
+        recipient, who, revision = lead.email, "a lead, a real person", rfc3339_milliseconds(lead.updated_at)
+    else:
+        recipient, who, revision = parse_address(request.custom_email or "", "customEmail").key, "the address given", ""
+    return Facts(
+        summary=f"Email {email.order} of the campaign {program.campaign_id} (revision {program.revision}) leaves at "
+        f"once from {mailbox.email} to {recipient} ({who}).",
+        subject=program.campaign_id,
+        revision=f"{program.revision}/{recipient}/{revision}",
+        cause="send",
+        people=1,
+        first_send_at=ctx.now,
+        content_digest=digest_of([variant.model_dump(mode="json") for variant in email.variants]),
+    )
+
+
+def _check_named(request: SendTestEmail) -> None:
+    """Raises: InvalidInput unless one person is named, in one way."""
+    if (request.lead_id is None) == (request.custom_email is None):
+        raise InvalidInput(
+            "Give either leadId or customEmail, one of them.",
+            field="leadId",
+            hint="customEmail (with customVariables) is the way to write to yourself.",
+        )
+
+
 @operation(
     title="Send a test email",
     effect=Effect.WRITE,
     scope="send",
     rest=Rest("POST", "/v1/campaigns/{id}/send-test-email"),
+    confirm=trial_facts,
 )
 async def send_test_email(ctx: OutsideContext, request: SendTestEmail) -> TestEmailSent:
     """Send one email of a campaign now, to your own address (customEmail + customVariables) or to a lead (leadId).
@@ -228,12 +266,7 @@ async def send_test_email(ctx: OutsideContext, request: SendTestEmail) -> TestEm
     toward the mailbox's dailySendLimit, and answers when the mail server has accepted it. No tracking, and no step for
     the lead; unless the address is a mailbox's or member's of the workspace, its unsubscribe link and headers work.
     """
-    if (request.lead_id is None) == (request.custom_email is None):
-        raise InvalidInput(
-            "Give either leadId or customEmail, one of them.",
-            field="leadId",
-            hint="customEmail (with customVariables) is the way to write to yourself.",
-        )
+    _check_named(request)
     trial = await ctx.write(lambda tx: _plan_trial(tx, request))
     envelope = trial_envelope(trial)
     return _answer(trial, await send_trial(ctx, trial, envelope))
@@ -266,6 +299,7 @@ def _plan_trial(ctx: Context, request: SendTestEmail) -> Trial:
         _check_complete(request, composed)
     url = stationery.unsubscribe_url(reader.token)
     has_headers = house.unsubscribe_headers and not is_own
+    capped = Capped(ctx.actor.credential_id, ctx.actor.caps)
     return Trial(
         workspace_id=ctx.workspace_id,
         attempt_id=fresh_attempt_id(),
@@ -281,6 +315,7 @@ def _plan_trial(ctx: Context, request: SendTestEmail) -> Trial:
         lead_id=lead_id,
         unsubscribe=unsubscribe_targets(url, mailbox.email, reader.token) if has_headers else (),
         one_click=has_headers and url is not None,
+        capped=capped if capped.holds(ctx.now) else None,
     )
 
 

@@ -19,6 +19,7 @@ from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedTex
 from postrider.kernel.zones import rfc3339
 from postrider.leads.tables import Lead
 from postrider.mailboxes.tables import Mailbox
+from postrider.sending.capped import Capped
 from postrider.sending.content_operations import reader_of
 from postrider.sending.guards import GUARDS, MAILBOX_WORKS
 from postrider.sending.letter import Stationery
@@ -137,7 +138,8 @@ def explain_lead(ctx: Context, request: ExplainLead) -> LeadExplanation:
     row = find_campaign(ctx, request.id)
     lead = find_lead(ctx, request.lead_id)
     enrollment = find_enrollment(ctx, row, lead)
-    setting = load_setting(ctx.session, ctx.workspace_id, Programs(), ctx.vault.derive("choices"), ctx.now, also=row.id)
+    seed, starter = ctx.vault.derive("choices"), Capped(ctx.actor.credential_id, ctx.actor.caps)
+    setting = load_setting(ctx.session, ctx.workspace_id, Programs(), seed, ctx.now, also=row.id, starter=starter)
     program = setting.programs[row.id]
     planned = _planned(ctx, setting, program, enrollment, lead)
     mailbox_id = _next_mailbox(program, enrollment, planned)
@@ -189,7 +191,9 @@ def _planned(
     )
     own = setting.state.campaigns[program.campaign_id]
     others = [state for state in setting.campaign_states if state.campaign_id != program.campaign_id]
-    return explain(ctx.now, own, setting.mailbox_states, candidate, setting.state.seed, others)
+    return explain(
+        ctx.now, own, setting.mailbox_states, candidate, setting.state.seed, others, setting.credential_states
+    )
 
 
 def _next_mailbox(program: Program, enrollment: Enrollment, planned: Explanation | None) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from postrider.campaigns.states import RUNNING
 from postrider.campaigns.tables import Enrollment
 from postrider.kernel.vault import Vault
+from postrider.sending.capped import Capped
 from postrider.sending.forecast import Forecast, forecast, next_email
 from postrider.sending.foresight import Foresight
 from postrider.sending.letter import Stationery
@@ -49,13 +50,16 @@ def foresee(
     stationery: Stationery,
     now: datetime,
     horizon_days: int = 30,
+    starter: Capped | None = None,
 ) -> Foreseen:
-    """The forecast of one campaign, running or not, from ``now`` on.
+    """The forecast of one campaign, running or not, from ``now`` on. ``starter``: who would start it, if it is not.
 
-    Campaigns that share a mailbox with it, or with one that does, take slots too: MAX_PLANNED enrollments of theirs.
+    Campaigns that share a mailbox or a credential's limit with it, or with one that does, take slots too: MAX_PLANNED
+    enrollments of theirs.
     Raises: KeyError for a campaign that does not exist.
     """
-    setting = load_setting(session, workspace_id, Programs(), stationery.choices_seed, now, also=campaign_id)
+    seed = stationery.choices_seed
+    setting = load_setting(session, workspace_id, Programs(), seed, now, also=campaign_id, starter=starter)
     program = setting.programs[campaign_id]
     foresight = Foresight(session, setting, vault, stationery, now)
     candidates: list[Candidate] = []
@@ -81,14 +85,20 @@ def foresee(
 
 
 def _connected(setting: Setting, program: Program) -> list[Program]:
-    """``program`` and all that share mailboxes with it, directly or through others; itself first."""
-    found, reached = [program], set(program.mailbox_ids)
+    """``program`` and all that share mailboxes or a limit with it, directly or through others; itself first."""
+    found, reached = [program], _shared(setting, program)
     others = [other for other in setting.programs.values() if other is not program]
-    while near := [other for other in others if reached.intersection(other.mailbox_ids)]:
+    while near := [other for other in others if reached & _shared(setting, other)]:
         found += near
-        reached.update(*(other.mailbox_ids for other in near))
+        reached = reached.union(*(_shared(setting, other) for other in near))
         others = [other for other in others if other not in near]
     return found
+
+
+def _shared(setting: Setting, program: Program) -> frozenset[str]:
+    """Its mailboxes, and who started it if that credential has a limit."""
+    credential_id = setting.state.campaigns[program.campaign_id].credential_id
+    return frozenset((*program.mailbox_ids, *(() if credential_id is None else (credential_id,))))
 
 
 def _count_running(session: Session, program: Program) -> int:

@@ -36,11 +36,12 @@ class Standing:
 
 
 class Objection(NamedTuple):
-    """A guard's no. ``reason`` is a stable word, ``detail`` is for people."""
+    """A guard's no. ``reason`` is a stable word, ``detail`` is for people. ``until``: when it passes, if known."""
 
     guard: str
     reason: str
     detail: str
+    until: datetime | None = None
 
 
 Guard = Callable[[Standing, datetime], str | None]

@@ -9,13 +9,19 @@ from pydantic import Field
 from sqlalchemy import func, select
 
 from postrider.access.house import house_of
+from postrider.campaigns.documents import CampaignRef
+from postrider.campaigns.operations_launch import start_campaign, start_facts
 from postrider.campaigns.queries import campaign_warnings, find_campaign
 from postrider.campaigns.sequence import SequencePlace, StepNumber
 from postrider.campaigns.states import QUEUE_HELD
 from postrider.campaigns.tables import Campaign, Enrollment
+from postrider.confirmations.demands import token_for
+from postrider.kernel.arguments import hash_arguments
 from postrider.kernel.context import Context
-from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
+from postrider.kernel.errors import Conflict
+from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation, operation_of
 from postrider.leads.tables import Lead
+from postrider.sending.capped import Capped
 from postrider.sending.content_operations import reader_of
 from postrider.sending.forecast import Forecast
 from postrider.sending.foreseen import MAX_PLANNED, Foreseen, foresee
@@ -64,6 +70,8 @@ class CampaignPlan(Output):
     emails; beyond the horizon their next email is looked at. ``waits``: other leads not finished at the horizon, by
     what holds them.
     ``contentHash`` changes with every change of the campaign's content, recipients, mailboxes or settings.
+    ``confirmToken``: what start_campaign wants of a credential that has to confirm, for ten minutes and as long as
+    nothing changes; null where it would want none, or would be refused.
     """
 
     campaign_id: str
@@ -83,6 +91,7 @@ class CampaignPlan(Output):
     waits: dict[str, int]
     samples: list[Sample]
     warnings: list[str]
+    confirm_token: str | None
 
 
 @operation(title="Plan a campaign", effect=Effect.READ, rest=Rest("POST", "/v1/campaigns/{id}/plan"), core=True)
@@ -102,6 +111,7 @@ def plan_campaign(ctx: Context, request: PlanCampaign) -> CampaignPlan:
         stationery=stationery,
         now=ctx.now,
         horizon_days=request.horizon_days,
+        starter=Capped(ctx.actor.credential_id, ctx.actor.caps),
     )
     program, found = foreseen.program, foreseen.forecast
     mailboxes = foreseen.setting.mailboxes
@@ -123,7 +133,21 @@ def plan_campaign(ctx: Context, request: PlanCampaign) -> CampaignPlan:
         waits={reason.value: count for reason, count in found.waits.items()},
         samples=_samples(ctx, foreseen, stationery),
         warnings=_warnings(ctx, row, foreseen),
+        confirm_token=_start_token(ctx, row.id),
     )
+
+
+def _start_token(ctx: Context, campaign_id: str) -> str | None:
+    """What ``start_campaign`` would ask the same caller for, once it has shown these facts."""
+    start, request = operation_of(start_campaign), CampaignRef(id=campaign_id)
+    narrowed = ctx.actor.toolsets is not None and start.toolset not in ctx.actor.toolsets
+    if narrowed or start.scope not in ctx.actor.scopes:
+        return None
+    try:
+        facts = start_facts(ctx, request)
+    except Conflict:
+        return None
+    return token_for(ctx, start.name, hash_arguments(request), facts)
 
 
 def content_hash(program: Program, leads: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from postrider.campaigns.following import all_leads_follow
@@ -13,6 +13,8 @@ from postrider.campaigns.states import QUEUE_FOLLOW_UP, QUEUE_NEW
 from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.leads.tables import Lead
 from postrider.mailboxes.tables import Mailbox, SendDay
+from postrider.sending.cap_queries import caps_in_row, counted_days, state_of, with_caps
+from postrider.sending.capped import Capped, CredentialState
 from postrider.sending.guards import MAILBOX_WORKS
 from postrider.sending.plan_state import BlockedReason, CampaignState, Candidate, MailboxState, PlannerState
 from postrider.sending.program import Program, Programs
@@ -22,6 +24,18 @@ _ENROLLMENTS: Final = Enrollment.__table__
 _E: Final = _ENROLLMENTS.c
 _LEADS: Final = Lead.__table__.c
 _JOIN: Final = and_(_LEADS.workspace_id == _E.workspace_id, _LEADS.id == _E.lead_id)
+
+
+def _campaigns(wanted: ColumnElement[bool]) -> "Select[*tuple[Any, ...]]":
+    """Campaigns with the limits of whoever started them. Built once: this is asked with every tick."""
+    query = select(Campaign).where(Campaign.workspace_id == bindparam("b_workspace_id"), wanted)
+    query = query.order_by(Campaign.created_at, Campaign.id)
+    return with_caps(query, Campaign.workspace_id, Campaign.credential_id)
+
+
+_IS_ACTIVE: Final = and_(Campaign.status == "active", all_leads_follow())
+_ACTIVE: Final = _campaigns(_IS_ACTIVE)
+_ACTIVE_AND_ONE: Final = _campaigns(or_(_IS_ACTIVE, Campaign.id == bindparam("b_also")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +57,11 @@ class Setting:
         """Every mailbox of these campaigns."""
         return list(self.state.mailboxes.values())
 
+    @property
+    def credential_states(self) -> list[CredentialState]:
+        """Every credential with a limit that these campaigns were started with."""
+        return list(self.state.credentials.values())
+
 
 def load_setting(
     session: Session,
@@ -52,39 +71,56 @@ def load_setting(
     now: datetime,
     *,
     also: str | None = None,
+    starter: Capped | None = None,
     busy: Collection[str] = (),
 ) -> Setting:
     """The state to plan with. ``also``: a campaign to include although it is not active (for a plan).
 
+    ``starter``: who would start that one, and whose limits it would then be held to.
     ``busy``: mailboxes that have as much on its way as they may (for an engine).
     A campaign whose leads still follow a change of it is left out until they all have.
     """
-    active = and_(Campaign.status == "active", all_leads_follow())
-    wanted = or_(active, Campaign.id == also) if also else active
-    rows = session.scalars(
-        select(Campaign).where(Campaign.workspace_id == workspace_id, wanted).order_by(Campaign.created_at, Campaign.id)
-    )
-    found = {row.id: programs.of(row) for row in rows}
+    query = _ACTIVE_AND_ONE if also else _ACTIVE
+    rows = session.execute(query, {"b_workspace_id": workspace_id, "b_also": also}).all()
+    found = {row.id: programs.of(row) for row, *_ in rows}
+    capped = {row.id: _capped(row, caps, starter, now) for row, *caps in rows}
     ids = {mailbox_id for program in found.values() for mailbox_id in program.mailbox_ids}
     mailboxes = {
         row.id: row
         for row in session.scalars(select(Mailbox).where(Mailbox.workspace_id == workspace_id, Mailbox.id.in_(ids)))
     }
-    used = _used_days(session, workspace_id, found.values(), mailboxes.values(), now)
+    credentials = {each.credential_id: each for each in capped.values() if each is not None}
+    used = _used_days(session, workspace_id, found.values(), mailboxes.values(), credentials.values(), now)
     campaign_states = []
     for program in found.values():
         day = local_day(now, program.window.zone)
         sent, new = used.get((program.campaign_id, day.isoformat()), (0, 0))
-        campaign_states.append(program.state(day, sent, new))
+        credential = capped[program.campaign_id]
+        campaign_states.append(program.state(day, sent, new, credential.credential_id if credential else None))
     states = [_mailbox_state(row, used, now, row.id in busy) for row in mailboxes.values()]
-    return Setting(workspace_id, found, mailboxes, PlannerState.of(campaign_states, states, seed))
+    sent_by = {key: sent for key, (sent, _) in used.items()}
+    limits = [state_of(each, sent_by, now) for each in credentials.values()]
+    return Setting(workspace_id, found, mailboxes, PlannerState.of(campaign_states, states, seed, limits))
+
+
+def _capped(row: Campaign, caps: Sequence[Any], starter: Capped | None, now: datetime) -> Capped | None:
+    """Whose limits the campaign is held to, or would be if ``starter`` started it."""
+    if row.status != "active" and starter is not None:
+        return starter if starter.holds(now) else None
+    return caps_in_row(row.credential_id, caps, now)
 
 
 def _used_days(
-    session: Session, workspace_id: str, programs: Iterable[Program], mailboxes: Iterable[Mailbox], now: datetime
+    session: Session,
+    workspace_id: str,
+    programs: Iterable[Program],
+    mailboxes: Iterable[Mailbox],
+    credentials: Iterable[Capped],
+    now: datetime,
 ) -> dict[tuple[str, str], tuple[int, int]]:
     keys = [(program.campaign_id, local_day(now, program.window.zone).isoformat()) for program in programs]
     keys += [(row.id, local_day(now, row.timezone).isoformat()) for row in mailboxes]
+    keys += [key for capped in credentials for key in counted_days(capped, now)]
     if not keys:
         return {}
     query = select(SendDay).where(SendDay.workspace_id == workspace_id, tuple_(SendDay.owner_id, SendDay.day).in_(keys))

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
+from postrider.sending.capped import CredentialState
 from postrider.sending.seeded import gap_seconds
 from postrider.sending.windows import Window, day_start, local_day
 
@@ -21,6 +22,7 @@ class Reason(StrEnum):
     HOLIDAY = "holiday"
     CAMPAIGN_DAILY_LIMIT = "campaign_daily_limit"
     NEW_LEADS_LIMIT = "new_leads_limit"
+    CREDENTIAL_DAILY_LIMIT = "credential_daily_limit"
     MAILBOX_DAILY_LIMIT = "mailbox_daily_limit"
     MAILBOX_INTERVAL = "mailbox_interval"
     MAILBOX_BUSY = "mailbox_busy"
@@ -39,7 +41,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class CampaignState:
-    """An active campaign. ``sent_today`` and ``new_today`` count for ``day``, a local day in the window's zone."""
+    """An active campaign. ``sent_today`` and ``new_today`` count for ``day``, a local day in the window's zone.
+
+    ``credential_id``: who started it, if that credential has a limit, which all campaigns that it started share.
+    """
 
     campaign_id: str
     window: Window
@@ -52,6 +57,7 @@ class CampaignState:
     day: date
     sent_today: int = 0
     new_today: int = 0
+    credential_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +130,15 @@ class _Today(NamedTuple):
 
 @dataclass(slots=True)
 class PlannerState:
-    """Counts and pauses of campaigns and mailboxes, moved forward by ``apply``: the one bookkeeping of all sends."""
+    """Counts and pauses of campaigns and mailboxes, moved forward by ``apply``: the one bookkeeping of all sends.
+
+    ``credentials``: those with a limit that the campaigns were started with.
+    """
 
     seed: bytes
     campaigns: dict[str, CampaignState]
     mailboxes: dict[str, MailboxState]
+    credentials: dict[str, CredentialState] = field(default_factory=dict)
     _intervals: dict[str, int] = field(init=False, repr=False)
     _today: dict[str, _Today] = field(init=False, repr=False, default_factory=dict)
 
@@ -136,13 +146,24 @@ class PlannerState:
         self._compare_intervals()
 
     @classmethod
-    def of(cls, campaigns: Iterable[CampaignState], mailboxes: Iterable[MailboxState], seed: bytes) -> "PlannerState":
+    def of(
+        cls,
+        campaigns: Iterable[CampaignState],
+        mailboxes: Iterable[MailboxState],
+        seed: bytes,
+        credentials: Iterable[CredentialState] = (),
+    ) -> "PlannerState":
         """A state of its own; pass every active campaign of these mailboxes, since they share the interval."""
-        return cls(seed, {c.campaign_id: c for c in campaigns}, {m.mailbox_id: m for m in mailboxes})
+        return cls(
+            seed,
+            {c.campaign_id: c for c in campaigns},
+            {m.mailbox_id: m for m in mailboxes},
+            {c.credential_id: c for c in credentials},
+        )
 
     def copy(self) -> "PlannerState":
         """The same state, to be moved forward independently."""
-        return PlannerState(self.seed, dict(self.campaigns), dict(self.mailboxes))
+        return PlannerState(self.seed, dict(self.campaigns), dict(self.mailboxes), dict(self.credentials))
 
     def finish(self, campaign_id: str) -> None:
         """Takes out a campaign that has nothing left to do: its mailboxes no longer keep its interval."""
@@ -155,7 +176,8 @@ class PlannerState:
 
     def campaign_limits(self, now: datetime, campaign: CampaignState, is_new: bool) -> Limit | None:
         """The limit of the campaign that is reached, if one is."""
-        return self.daily_limit(now, campaign) or (self.new_leads_limit(now, campaign) if is_new else None)
+        limit = self.daily_limit(now, campaign) or (self.new_leads_limit(now, campaign) if is_new else None)
+        return limit or self.credential_limit(now, campaign)
 
     def daily_limit(self, now: datetime, campaign: CampaignState) -> Limit | None:
         """The campaign's limit of emails a day, if reached."""
@@ -166,6 +188,16 @@ class PlannerState:
         """The campaign's limit of first emails a day, if reached."""
         count, cap = campaign.new_today, campaign.new_leads_cap
         return self._reached(now, campaign.window.zone, campaign.day, count, cap, Reason.NEW_LEADS_LIMIT)
+
+    def credential_of(self, campaign: CampaignState) -> CredentialState | None:
+        """Who started the campaign, if that credential has a limit."""
+        return None if campaign.credential_id is None else self.credentials.get(campaign.credential_id)
+
+    def credential_limit(self, now: datetime, campaign: CampaignState) -> Limit | None:
+        """The limit of whoever started the campaign, if reached."""
+        credential = self.credential_of(campaign)
+        reached = None if credential is None else credential.reached(now)
+        return None if reached is None else Limit(Reason.CREDENTIAL_DAILY_LIMIT, reached.until)
 
     def mailbox_limits(self, now: datetime, campaign: CampaignState, mailbox: MailboxState) -> Limit | None:
         """What keeps the mailbox from sending for this campaign, if anything does."""
@@ -206,11 +238,17 @@ class PlannerState:
         self.campaigns[slot.campaign_id] = replace(
             campaign, sent_today=campaign.sent_today - 1, new_today=campaign.new_today - (slot.step_index == 0)
         )
+        credential = self.credential_of(campaign)
+        if credential is not None:
+            self.credentials[credential.credential_id] = credential.given_back(slot.at)
 
     def apply(self, slot: Slot) -> None:
         """Counts one send and starts the pause of its mailbox."""
         self.campaigns[slot.campaign_id] = self._counted(self.campaigns[slot.campaign_id], slot)
         campaign, mailbox = self.campaigns[slot.campaign_id], self.mailboxes[slot.mailbox_id]
+        credential = self.credential_of(campaign)
+        if credential is not None:
+            self.credentials[credential.credential_id] = credential.counted(slot.at)
         step_id = campaign.steps[slot.step_index].step_id
         gap = gap_seconds(
             self.seed,

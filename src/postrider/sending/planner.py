@@ -4,6 +4,7 @@ The rules, in the order in which they are checked:
 
 1. The wait after the previous email has passed (``due_at``), and the window is open for this lead.
 2. The campaign is below its daily limit and, for a first email, its limit of new leads; days are local to its zone.
+   All that one credential has started is below that credential's limit, if it has one; its days are those of UTC.
 3. A follow-up leaves only from the mailbox that sent the first email. A first email takes the mailbox that has been
    free longest, then the one that sent fewest today. Mailboxes have a daily limit in their own zone and a pause between
    any two sends, which only ever starts from a send: lost time is not made up for.
@@ -17,6 +18,7 @@ from datetime import datetime
 
 from postrider.kernel.zones import rfc3339
 from postrider.sending.agenda import Agenda, closed_reason, hours_for
+from postrider.sending.capped import CredentialState
 from postrider.sending.plan_state import (
     BlockedReason,
     CampaignState,
@@ -37,6 +39,7 @@ __all__ = [
     "CampaignState",
     "Candidate",
     "Check",
+    "CredentialState",
     "Decision",
     "Explanation",
     "MailboxState",
@@ -99,14 +102,16 @@ def decide(
     mailboxes: Iterable[MailboxState],
     candidates: Iterable[Candidate],
     seed: bytes,
+    credentials: Iterable[CredentialState] = (),
 ) -> Decision:
     """What may leave at ``now``; nothing given is changed, so ``PlannerState.apply`` each slot that is taken.
 
     Pass every active campaign of these mailboxes, also those without candidates: they share the mailboxes' pause.
+    ``credentials``: those with a limit that the campaigns were started with.
 
     Raises: KeyError when the campaign of a candidate is not given.
     """
-    agenda = Agenda(PlannerState.of(campaigns, mailboxes, seed))
+    agenda = Agenda(PlannerState.of(campaigns, mailboxes, seed, credentials))
     for candidate in sorted(candidates, key=lambda c: (c.is_new, c.due_at, c.enrollment_id, c.step_index)):
         agenda.add(candidate)
     slots = tuple(slot for _, slot in agenda.run(now))
@@ -120,12 +125,13 @@ def explain(
     candidate: Candidate,
     seed: bytes,
     other_campaigns: Iterable[CampaignState] = (),
+    credentials: Iterable[CredentialState] = (),
 ) -> Explanation:
     """Why one lead is or is not sent its next email at ``now``, as if it were the only one waiting.
 
     ``other_campaigns``: the other active campaigns of these mailboxes, for the pause they share.
     """
-    state = PlannerState.of([campaign, *other_campaigns], mailboxes, seed)
+    state = PlannerState.of([campaign, *other_campaigns], mailboxes, seed, credentials)
     outcome = _alone(now, state, candidate)
     verdicts = tuple(_mailbox_verdicts(now, state, campaign, candidate))
     checks = [_step_check(campaign, candidate), _due_check(now, candidate), *_hours_checks(now, campaign, candidate)]
@@ -188,6 +194,11 @@ def _campaign_checks(now: datetime, state: PlannerState, campaign: CampaignState
     if candidate.is_new:
         limit = state.new_leads_limit(now, campaign)
         checks.append(_limit_check("new_leads_limit", limit, new, campaign.new_leads_cap))
+    credential = state.credential_of(campaign)
+    if credential is not None:
+        limit = state.credential_limit(now, campaign)
+        until = limit.until if limit else None
+        checks.append(Check("credential_daily_limit", limit is None, credential.told(now), until))
     return checks
 
 

@@ -17,6 +17,7 @@ class Attempt(Base):
     ``state``: sending (first marker) → dotted (second marker, just before the final dot) → sent | rejected | deferred
     (comes again with the same Message-ID) | unknown | cancelled. ``content``: the rendered subject, html and text, so
     that a retry sends the same words. ``found_id``: the Message-ID under which the provider stored it.
+    ``credential_id``: on whose limit this try of a reply or a test was counted, on the UTC day of ``sending_at``.
     """
 
     __tablename__ = "attempts"
@@ -55,6 +56,7 @@ class Attempt(Base):
     first_try_at: Mapped[Instant]
     mailbox_day: Mapped[ShortText]
     campaign_day: Mapped[ShortText | None]
+    credential_id: Mapped[Id | None]
     sending_at: Mapped[Instant]
     dotted_at: Mapped[Instant | None]
     done_at: Mapped[Instant | None]

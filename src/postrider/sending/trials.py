@@ -22,6 +22,8 @@ from postrider.kernel.zones import rfc3339
 from postrider.leads.tables import Lead
 from postrider.mailboxes.ports import MailAccount
 from postrider.mailboxes.tables import Mailbox, SendDay
+from postrider.sending.cap_queries import count_message, limit_reached, uncount_messages
+from postrider.sending.capped import Capped
 from postrider.sending.composing import Composed, Parcel, build_parcel
 from postrider.sending.events import Subject
 from postrider.sending.guards import objection
@@ -60,7 +62,7 @@ class Trial:
     """One test message on its way.
 
     ``is_own``: the recipient is the workspace's own (see ``is_own_address``). ``lead_id``: who has the address, if a
-    lead has it. ``unsubscribe``: what List-Unsubscribe offers.
+    lead has it. ``unsubscribe``: what List-Unsubscribe offers. ``capped``: who asks for it, where they have a limit.
     """
 
     workspace_id: str
@@ -77,6 +79,7 @@ class Trial:
     lead_id: str | None
     unsubscribe: tuple[str, ...]
     one_click: bool
+    capped: Capped | None = None
 
 
 def is_own_address(session: Session, workspace_id: str, email: str) -> bool:
@@ -91,12 +94,15 @@ def is_own_address(session: Session, workspace_id: str, email: str) -> bool:
 
 
 def begin_trial(connection: Connection, trial: Trial) -> None:
-    """Writes the first marker, and counts the message on the mailbox's day.
+    """Writes the first marker, and counts the message on the mailbox's day and that of who asks for it.
 
-    Raises: Conflict when the workspace, the mailbox, its day limit or the recipient forbid it.
+    Raises: Conflict when the workspace, the mailbox, its day limit or the recipient forbid it; LimitReached when the
+    day of who asks is used up.
     """
     count_alone(connection, trial.workspace_id)
     _check(connection, trial)
+    if trial.capped is not None:
+        _count_credential(connection, trial.workspace_id, trial.capped, trial.now)
     day = _count(connection, trial)
     composed = trial.composed
     values: dict[str, object] = {
@@ -114,6 +120,7 @@ def begin_trial(connection: Connection, trial: Trial) -> None:
         "first_try_at": trial.now,
         "sending_at": trial.now,
         "mailbox_day": day,
+        "credential_id": None if trial.capped is None else trial.capped.credential_id,
         "fence": 0,
     }
     content = {"subject": composed.subject, "html": composed.html, "text": composed.text}
@@ -148,6 +155,8 @@ def finish_trial(connection: Connection, vault: Vault, trial: Trial, outcome: Ou
     mailbox_id = trial.account.mailbox_id
     if state in ("rejected", "cancelled"):
         _give_back(connection, [(trial.workspace_id, mailbox_id, day)])
+        if trial.capped is not None:
+            uncount_messages(connection, [(trial.workspace_id, trial.capped.credential_id, trial.now)])
     if state == "sent":
         connection.execute(
             update(Mailbox)
@@ -157,6 +166,14 @@ def finish_trial(connection: Connection, vault: Vault, trial: Trial, outcome: Ou
     if isinstance(outcome, Rejected) and outcome.kind == "hard" and not trial.is_own:
         subject = Subject(trial.workspace_id, lead_id=trial.lead_id, mailbox_id=mailbox_id, attempt_id=trial.attempt_id)
         bounce_lead(connection, vault, subject, trial.recipient, text, trial.now)
+
+
+def _count_credential(connection: Connection, workspace_id: str, capped: Capped, now: datetime) -> None:
+    """Raises: LimitReached."""
+    full = count_message(connection, workspace_id, capped, now)
+    reached = None if full is None else full.reached(now)
+    if full is not None and reached is not None:
+        raise limit_reached(full, reached, now)
 
 
 def _count(connection: Connection, trial: Trial) -> str:
@@ -298,7 +315,11 @@ def close_abandoned(session: Session, now: datetime) -> None:
             update(Attempt)
             .where(_IS_TEST, Attempt.state == state, Attempt.sending_at < now - ABANDONED_AFTER)
             .values(state=becomes, done_at=now)
-            .returning(Attempt.workspace_id, Attempt.mailbox_id, Attempt.mailbox_day)
+            .returning(
+                *(Attempt.workspace_id, Attempt.mailbox_id, Attempt.mailbox_day),
+                *(Attempt.credential_id, Attempt.sending_at),
+            )
         ).all()
         if becomes == "cancelled":
             _give_back(session, [(row[0], row[1], row[2]) for row in closed])
+            uncount_messages(session, [(row[0], row[3], row[4]) for row in closed])

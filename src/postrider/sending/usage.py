@@ -13,6 +13,9 @@ from postrider.sending.work import Claim
 from postrider.storage.base import JsonObject, insert_or_add
 from postrider.storage.prepared import Prepared
 
+_Day = tuple[str, str, str]
+"""Workspace, owner and day: the key of what was used."""
+
 USED: Final = Prepared(
     lambda dialect: insert_or_add(SendDay, dialect, ("workspace_id", "owner_id", "day"), "sent", "new_leads").values(
         {column.name: bindparam(f"b_{column.name}") for column in SendDay.__table__.c}
@@ -49,6 +52,8 @@ def stored_claim(mailbox_id: str, claim: Claim) -> JsonObject:
         "mailboxDay": claim.mailbox_day,
         "campaignDay": claim.campaign_day,
         "countsNew": claim.counts_new,
+        **({} if claim.credential_id is None else {"credentialId": claim.credential_id}),
+        **({} if claim.credential_day is None else {"credentialDay": claim.credential_day}),
     }
 
 
@@ -62,14 +67,25 @@ def give_all_back(connection: Connection | Session, claims: Iterable[tuple[str, 
 
     In the order of the rows' keys: two transactions that took them crosswise would wait for each other.
     """
-    used: Counter[tuple[str, str, str]] = Counter()
-    new: Counter[tuple[str, str, str]] = Counter()
+    used: Counter[_Day] = Counter()
+    new: Counter[_Day] = Counter()
     for workspace_id, campaign_id, claim in claims:
         used[workspace_id, str(claim["mailboxId"]), str(claim["mailboxDay"])] += 1
         if claim["campaignDay"] is not None:
             key = (workspace_id, campaign_id, str(claim["campaignDay"]))
             used[key] += 1
             new[key] += bool(claim["countsNew"])
+        if "credentialId" in claim:
+            used[workspace_id, str(claim["credentialId"]), str(claim["credentialDay"])] += 1
+    _give_back_counts(connection, used, new)
+
+
+def give_days_back(connection: Connection | Session, days: Iterable[tuple[str, str, str]]) -> None:
+    """Takes one message off each day that is named: workspace, owner and day."""
+    _give_back_counts(connection, Counter(days), Counter())
+
+
+def _give_back_counts(connection: Connection | Session, used: Counter[_Day], new: Counter[_Day]) -> None:
     for key, count in sorted(used.items()):
         values = dict(zip(("b_workspace_id", "b_owner_id", "b_day"), key, strict=True))
         connection.execute(_GIVE_BACK, {**values, "b_count": count, "b_new": new[key]})

@@ -25,13 +25,18 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Under which claim a send works: the engine, the fencing number, and the days it was counted on."""
+    """Under which claim a send works: the engine, the fencing number, and the days it was counted on.
+
+    ``credential_id``: who started the campaign, if that credential has a limit; ``credential_day`` is a day of UTC.
+    """
 
     owner: str
     fence: int
     mailbox_day: str
     campaign_day: str | None
     counts_new: bool
+    credential_id: str | None = None
+    credential_day: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,157 @@
+"""What starting, editing and filling campaigns would do: the facts that a call wants a yes to. Reads only.
+
+Where nothing leaves because of a call (the campaign does not run), there are none. What forbids a call is raised here
+already, so that nobody is asked about one that would be refused.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from postrider.campaigns.documents import ScheduleInput
+from postrider.campaigns.states import RUNNING
+from postrider.campaigns.tables import Campaign, Enrollment
+from postrider.kernel.arguments import digest_of
+from postrider.kernel.policy import Facts
+from postrider.kernel.zones import rfc3339
+
+FILLS_AND_SENDS: Final = frozenset({"active", "completed"})
+"""States of a campaign in which a lead that is put into it is written to: a completed one becomes active again."""
+
+_WRITTEN_TO: Final = ("active", "pending")
+_SEARCH_DAYS: Final = 8
+
+
+class Waiting(NamedTuple):
+    """Who is still written to in a campaign: how many, and the newest place of theirs."""
+
+    people: int
+    newest: str | None
+
+
+def waiting_in(session: Session, row: Campaign) -> Waiting:
+    """Who would be written to by a campaign that runs."""
+    query = select(func.count(), func.max(Enrollment.id)).where(
+        Enrollment.workspace_id == row.workspace_id,
+        Enrollment.campaign_id == row.id,
+        Enrollment.status.in_(_WRITTEN_TO),
+    )
+    people, newest = session.execute(query).one()
+    return Waiting(people, newest)
+
+
+def launch_facts(session: Session, row: Campaign, now: datetime, verb: str) -> Facts:
+    """Of starting or resuming a campaign. The first instant is the window's: limits and holidays may put it off."""
+    found = waiting_in(session, row)
+    first = opens_at(ScheduleInput.model_validate(row.schedule), now)
+    begins = f", not before {rfc3339(first)} by its sending window" if first is not None else ""
+    return Facts(
+        summary=f"{verb} the campaign {row.id} (revision {row.revision}) lets it write to {_up_to(found.people)} from "
+        f"{_counted(len(row.mailbox_ids), 'mailbox', 'mailboxes')}{begins}.",
+        subject=row.id,
+        revision=f"{row.revision}/{row.status}/{found.people}/{found.newest}",
+        cause="send",
+        people=found.people,
+        first_send_at=first,
+        content_digest=content_digest(row),
+    )
+
+
+def content_digest(row: Campaign) -> str:
+    """A digest of everything that a campaign would send, to whom in copy, from where and when."""
+    return digest_of([row.sequence, row.subsequences, row.settings, row.schedule, row.mailbox_ids])
+
+
+def edit_facts(session: Session, row: Campaign, changed: Sequence[str], content: object) -> Facts | None:
+    """Of changing what a running campaign sends; None where nobody waits for it, or nothing of the kind changes."""
+    if row.status != "active" or not changed:
+        return None
+    found = waiting_in(session, row)
+    return Facts(
+        summary=f"The campaign {row.id} is running: this changes its {', '.join(changed)} for the emails that "
+        f"{_up_to(found.people)} still get.",
+        subject=row.id,
+        revision=f"{row.revision}/{row.status}",
+        cause="send",
+        people=found.people,
+        content_digest=digest_of(content),
+    )
+
+
+def filling_facts(row: Campaign, people: int, revision: str, now: datetime) -> Facts | None:
+    """Of putting so many leads into a campaign; None where they wait until it is started. ``revision``: of those who
+    are chosen."""
+    if row.status not in FILLS_AND_SENDS:
+        return None
+    first = opens_at(ScheduleInput.model_validate(row.schedule), now)
+    begins = f", from {rfc3339(first)} on by its sending window" if first is not None else ""
+    again = " is completed and becomes active again" if row.status == "completed" else " is running"
+    return Facts(
+        summary=f"The campaign {row.id}{again}: {_up_to(people)} are put into it and written to without another "
+        f"start{begins}.",
+        subject=row.id,
+        revision=f"{row.revision}/{row.status}/{revision}",
+        cause="send",
+        people=people,
+        first_send_at=first,
+        content_digest=content_digest(row),
+    )
+
+
+def lead_edit_facts(session: Session, workspace_id: str, lead_id: str, updated_at: datetime) -> Facts | None:
+    """Of changing the values of a lead that running campaigns still write to; None where there is none."""
+    query = (
+        select(Campaign.id)
+        .join(Enrollment, (Enrollment.workspace_id == Campaign.workspace_id) & (Enrollment.campaign_id == Campaign.id))
+        .where(
+            Enrollment.workspace_id == workspace_id,
+            Enrollment.lead_id == lead_id,
+            Enrollment.status.in_(RUNNING),
+            Campaign.status == "active",
+        )
+    )
+    campaigns = sorted(session.scalars(query))
+    if not campaigns:
+        return None
+    return Facts(
+        summary=f"The lead {lead_id} is in {_counted(len(campaigns), 'running campaign', 'running campaigns')}: this "
+        "changes what it is sent, and an email that is held for want of a value leaves.",
+        subject=lead_id,
+        revision=f"{rfc3339(updated_at)}/{','.join(campaigns)}",
+        cause="send",
+        people=1,
+    )
+
+
+def opens_at(schedule: ScheduleInput, now: datetime) -> datetime | None:
+    """``now`` while the sending window is open, else its next opening; None where it opens on no day.
+
+    An estimate: holidays, leads' own zones and limits are the planner's, which takes seconds for thousands of leads.
+    """
+    zone = ZoneInfo(schedule.timezone)
+    starts, ends = _clock(schedule.start_time), _clock(schedule.end_time)
+    today = now.astimezone(zone).date()
+    for offset in range(-1, _SEARCH_DAYS):
+        day = today + timedelta(days=offset)
+        if day.isoweekday() % 7 not in schedule.working_days:
+            continue
+        closes = datetime.combine(day + timedelta(days=ends <= starts), ends, zone)
+        if closes > now:
+            return max(datetime.combine(day, starts, zone).astimezone(now.tzinfo), now)
+    return None
+
+
+def _clock(text: str) -> time:
+    return time(int(text[:2]), int(text[3:]))
+
+
+def _up_to(people: int) -> str:
+    return f"up to {people:,} {'person' if people == 1 else 'people'}"
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
