@@ -1,8 +1,8 @@
-"""How many calls of a read tool a second the MCP door answers, beside a bare SDK server that echoes, in both eras.
+"""How many calls of get_campaign a second the MCP door answers, beside a bare SDK server that echoes, in both eras.
 
-Both run behind uvicorn in a process of their own, in the SDK's default transport mode. Ours authenticates a key, reads
-eleven labels from SQLite and describes them in words; the bare one returns a constant. The load comes from raw sockets,
-so that the servers are what is measured.
+Both run behind uvicorn in a process of their own, in the SDK's default transport mode. Ours recognises the access token
+of a connected app, reads a campaign of two emails from SQLite and describes it in words; the bare one returns a
+constant. The load comes from raw sockets, so that the servers are what is measured.
 """
 
 import asyncio
@@ -19,7 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
     from starlette.types import ASGIApp
+
+    from postrider.app import App
 
 Who = Literal["ours", "bare"]
 Era = Literal["2025-11-25", "2026-07-28"]
@@ -28,7 +31,7 @@ CONNECTIONS: Final = 8
 ROUND_SECONDS: Final = 1.5
 ROUNDS: Final = 3
 GOAL_RATIO: Final = 0.5
-TOOL: Final = "list_tags"
+TOOL: Final = "get_campaign"
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,13 @@ class Server:
     """A running server and what it takes to call its tool."""
 
     port: int
-    key: str
+    token: str
+    campaign_id: str
+
+    @property
+    def arguments(self) -> dict[str, object]:
+        """What the tool is called with; the bare one takes anything."""
+        return {"id": self.campaign_id}
 
     def request(self, era: Era, method: str, params: dict[str, object], session: str | None = None) -> bytes:
         """One POST as it goes over the wire."""
@@ -46,7 +55,7 @@ class Server:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         headers = {
             "Host": f"127.0.0.1:{self.port}",
-            "X-Api-Key": self.key,
+            "Authorization": f"Bearer {self.token}",
             "Content-Type": "application/json",
             "Accept": "application/json, text/event-stream",
             "Content-Length": str(len(body)),
@@ -80,8 +89,8 @@ def running(who: Who) -> Iterator[Server]:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
         assert process.stdout is not None
         try:
-            port, key = process.stdout.readline().split()
-            yield Server(int(port), key)
+            port, token, campaign_id = process.stdout.readline().split()
+            yield Server(int(port), token, campaign_id)
         finally:
             process.terminate()
             process.wait()
@@ -91,7 +100,10 @@ def running(who: Who) -> Iterator[Server]:
 async def _per_second(server: Server, era: Era) -> float:
     # A session each: within one, answers are told apart by the request's id, which is the same in every call here.
     sessions = [await _open_session(server) if era == "2025-11-25" else None for _ in range(CONNECTIONS)]
-    calls = [server.request(era, "tools/call", {"name": TOOL, "arguments": {}}, session) for session in sessions]
+    calls = [
+        server.request(era, "tools/call", {"name": TOOL, "arguments": server.arguments}, session)
+        for session in sessions
+    ]
     start = time.perf_counter()
     counts = await asyncio.gather(*(_calls(server, call, start + ROUND_SECONDS) for call in calls))
     return sum(counts) / (time.perf_counter() - start)
@@ -138,33 +150,74 @@ async def _response(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
 
 
 def serve(who: Who, folder: str) -> None:
-    """Serves until terminated; the first line on stdout is the port and the key."""
+    """Serves until terminated; the first line on stdout is the port, the access token and the campaign's id."""
     import uvicorn
 
     listener = socket.create_server(("127.0.0.1", 0))
     port = int(listener.getsockname()[1])
-    app, key = _our_app(folder, port) if who == "ours" else (_bare_app(), "none")
-    print(port, key, flush=True)
+    app, token, campaign_id = _our_app(folder, port) if who == "ours" else (_bare_app(), "none", "none")
+    print(port, token, campaign_id, flush=True)
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     uvicorn.Server(config).run([listener])
 
 
-def _our_app(folder: str, port: int) -> tuple["ASGIApp", str]:
+def _our_app(folder: str, port: int) -> tuple["ASGIApp", str, str]:
     from starlette.applications import Starlette
     from starlette.routing import Route
 
-    from postrider.access.queries import create_owner
     from postrider.app import build
     from postrider.doors.mcp.http import mcp_app
     from postrider.settings import load_settings
 
     app = build(load_settings({"POSTRIDER_DATA_DIR": folder}))
-    pepper, now = app.vault.derive("api-keys"), app.clock.now()
-    owner = asyncio.run(
-        app.database.write(lambda session: create_owner(session, pepper, "ann@ann.test", "Ann", "Ann's", now))
-    )
+    token, campaign_id = asyncio.run(_connected(app, f"http://127.0.0.1:{port}/mcp"))
     door, lifespan = mcp_app(app, port=port)
-    return Starlette(routes=[Route("/mcp", door)], lifespan=lambda _: lifespan()), owner.workspace_key.reveal()
+    return Starlette(routes=[Route("/mcp", door)], lifespan=lambda _: lifespan()), token, campaign_id
+
+
+async def _connected(app: "App", resource: str) -> tuple[str, str]:
+    """The access token of an app that somebody has let in, and the id of a campaign."""
+    from postrider.access.queries import create_owner
+    from postrider.dispatch import Call
+    from postrider.grants.queries import granted_reach, issue_tokens
+    from postrider.grants.tables import Grant
+    from postrider.grants.tokens import PURPOSE
+    from postrider.kernel.context import ALL_SCOPES, Actor
+    from postrider.kernel.ids import new_id
+    from postrider.storage.leases import wall_ms_now
+
+    pepper, now = app.vault.derive("api-keys"), app.clock.now()
+    owner = await app.database.write(lambda s: create_owner(s, pepper, "ann@ann.test", "Ann", "Ann's", now))
+    grant = Grant(
+        workspace_id=owner.workspace_id,
+        id=new_id("grt"),
+        client_id="bench",
+        client_name="Benchmark",
+        user_id=owner.user_id,
+        redirect_uri="http://127.0.0.1/callback",
+        scopes=["read"],
+        toolsets=None,
+        autonomy="confirm",
+        daily_sends=None,
+        first_day_sends=100,
+        created_at=now,
+        last_used_at=None,
+        revoked_at=None,
+        revoked_reason=None,
+    )
+
+    def give(session: "Session") -> str:
+        session.add(grant)
+        session.flush()
+        key = app.vault.derive(PURPOSE)
+        return issue_tokens(session, key, grant, resource, granted_reach(grant), None, wall_ms_now()).access.reveal()
+
+    token = await app.database.write(give)
+    actor = Actor("local", "local", owner.user_id, owner.workspace_id, ALL_SCOPES, "free", "cli")
+    email = {"type": "email", "subject": "Hello {{firstName}}", "body": "<p>Is {{companyName|your team}} hiring?</p>"}
+    sequence = [email, {"type": "wait", "waitDays": 3}, {**email, "subject": ""}]
+    made = await app.dispatcher.call(Call("create_campaign", {"name": "Bench", "sequence": sequence}, actor))
+    return token, str(made.output.model_dump(by_alias=True)["id"])
 
 
 def _bare_app() -> "ASGIApp":

@@ -1,4 +1,5 @@
-"""Snapshots of every contract: one file for each operation, the OpenAPI document, the settings, and the list of tools.
+"""Snapshots of every contract: one file for each operation, the OpenAPI document, the settings, and the list of tools,
+whole (in the program) and in short (in manifests/).
 
 python -m scripts.snapshots          writes them
 python -m scripts.snapshots --check  changes nothing; prints what differs and exits with 1
@@ -9,7 +10,7 @@ breaks somebody.
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,8 @@ from scripts.generated import Texts, main
 FOLDER: Final = Path("snapshots")
 TOOLS: Final = Path("src/postrider/doors/mcp/tools.json")
 """Part of the program: what stdio answers tools/list with before the catalogue is loaded."""
+CATALOGUE: Final = Path("manifests/tools.json")
+"""For people and directories: what there is, and what each may do."""
 COMMAND: Final = "python -m scripts.snapshots"
 
 
@@ -37,7 +40,29 @@ def snapshot_texts() -> Texts:
     found["settings.json"] = list(setting_defaults())
     texts = {(FOLDER / name).as_posix(): _dump(content) for name, content in found.items()}
     tools = describe_tools(MAIN, catalogue).model_dump(mode="json", by_alias=True, exclude_none=True)
-    return {**texts, TOOLS.as_posix(): _dump(tools)}
+    return {**texts, TOOLS.as_posix(): _dump(tools), CATALOGUE.as_posix(): catalogue_text(catalogue)}
+
+
+def catalogue_text(catalogue: Iterable[Operation]) -> str:
+    """Every tool in one line of JSON, without its schemas."""
+    lines = (json.dumps(_in_short(operation), ensure_ascii=False) for operation in catalogue)
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+def _in_short(operation: Operation) -> dict[str, Any]:
+    annotations = describe_tool(operation).annotations
+    assert annotations is not None
+    return {
+        "name": operation.name,
+        "title": operation.title,
+        "description": operation.description,
+        "effect": operation.effect.value,
+        "scope": operation.scope,
+        "toolset": operation.toolset,
+        "core": operation.core,
+        "confirms": operation.confirm is not None,
+        "annotations": annotations.model_dump(mode="json", by_alias=True, exclude={"title"}),
+    }
 
 
 def describe(operation: Operation) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from postrider.access.ports import IdentityProvider, SystemMail
 from postrider.catalogue import load_catalogue
 from postrider.dispatch import Dispatcher
+from postrider.grants.ports import ClientDocuments
 from postrider.inbox.ports import MailReader
 from postrider.kernel.clock import Clock, SystemClock
 from postrider.kernel.events import Signals
@@ -81,12 +83,15 @@ def build(
     signals = Signals()
     router, models = _adapters(settings, time, sandbox)
     adapters: dict[type, object] = {MailTransport: router, MailReader: router, AccountChecker: router, **models}
+    opened: list[Closing] = [router]
+    adapters |= _for_people(settings, time, opened)
     adapters |= ports or {}
     dispatcher = Dispatcher(load_catalogue(), database, settings, vault, time, signals, adapters)
-    return App(settings, database, vault, time, signals, adapters, dispatcher, [router])
+    return App(settings, database, vault, time, signals, adapters, dispatcher, opened)
 
 
 def _adapters(settings: Settings, clock: Clock, sandbox: "Sandbox | None") -> "tuple[MailRouter, dict[type, object]]":
+    from postrider.adapters.client_documents import FetchedDocuments
     from postrider.adapters.egress import Egress
     from postrider.adapters.imap import ImapReader
     from postrider.adapters.routing import MailRouter
@@ -99,7 +104,8 @@ def _adapters(settings: Settings, clock: Clock, sandbox: "Sandbox | None") -> "t
         ImapReader(egress, tls_context=lambda: _tls(settings)),
         sandbox or Sandbox(clock),
     )
-    return router, _models(settings, egress)
+    documents = FetchedDocuments(tls_context=lambda: _tls(settings))
+    return router, {ClientDocuments: documents, **_models(settings, egress)}
 
 
 def _models(settings: Settings, egress: "Egress") -> dict[type, object]:
@@ -112,6 +118,32 @@ def _models(settings: Settings, egress: "Egress") -> dict[type, object]:
 
     http = HttpClient(egress, plain=settings.allow_private_hosts, tls_context=lambda: _tls(settings))
     return {ReplyModel: reply_model(settings, http)}
+
+
+def _for_people(settings: Settings, clock: Clock, opened: list[Closing]) -> dict[type, object]:
+    """What signing people in needs of the outside world, where it is set up. ``opened``: grows by what is to close."""
+    from postrider.adapters.egress import Egress
+
+    found: dict[type, object] = {}
+    egress = Egress(settings.allow_private_hosts)
+    if settings.smtp_url is not None:
+        from postrider.adapters.smtp import SmtpTransport
+        from postrider.adapters.system_mail import SmtpSystemMail
+
+        transport = SmtpTransport(egress, tls_context=lambda: _tls(settings))
+        found[SystemMail] = mail = SmtpSystemMail(transport, settings.smtp_url, clock)
+        opened.append(mail)
+    if settings.oidc_issuer is not None and settings.oidc_client_id is not None:
+        from postrider.adapters.http import HttpClient
+        from postrider.adapters.oidc import OpenIdProvider
+        from postrider.kernel.secret import Secret
+
+        http = HttpClient(egress, plain=settings.allow_private_hosts, tls_context=lambda: _tls(settings))
+        secret = Secret(settings.oidc_client_secret) if settings.oidc_client_secret is not None else None
+        found[IdentityProvider] = OpenIdProvider(
+            http, settings.oidc_issuer, settings.oidc_client_id, secret, settings.oidc_name
+        )
+    return found
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:

@@ -3,13 +3,24 @@
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 
+from postrider.access import key_operations as api_keys
 from postrider.access import operations as access
+from postrider.access import workspace_operations as workspace
 from postrider.agents import operations as agents
 from postrider.analytics import operations as analytics
+from postrider.audit import export_operations as audit_export
+from postrider.audit import operations as audit
+from postrider.campaigns import deletion_operations as deletion
 from postrider.campaigns import lead_operations as campaign_leads
 from postrider.campaigns import operations as campaigns
 from postrider.campaigns import operations_launch as campaign_launch
+from postrider.campaigns import removal_operations as removal
+from postrider.confirmations import operations as confirmations
 from postrider.dnc import operations as dnc
+from postrider.dnc import removal as dnc_removal
+from postrider.files import operations as files
+from postrider.grants import operations as grants
+from postrider.inbox import bulk_operations as inbox_bulk
 from postrider.inbox import operations as inbox
 from postrider.inbox import reply_operations as replies
 from postrider.jobs import operations as jobs
@@ -21,6 +32,7 @@ from postrider.sending import explain_operations as explain
 from postrider.sending import lead_operations as campaign_lead_lists
 from postrider.sending import plan_operations as plan
 from postrider.tags import operations as tags
+from postrider.undo import operations as undo
 
 MODULES: tuple[ModuleType, ...] = (
     campaigns,
@@ -28,17 +40,29 @@ MODULES: tuple[ModuleType, ...] = (
     leads,
     campaign_leads,
     campaign_lead_lists,
+    removal,
+    deletion,
     jobs,
+    files,
     content,
     plan,
     explain,
     mailboxes,
     inbox,
+    inbox_bulk,
     replies,
     agents,
     tags,
     dnc,
+    dnc_removal,
+    undo,
     access,
+    workspace,
+    confirmations,
+    api_keys,
+    audit,
+    audit_export,
+    grants,
     analytics,
 )
 

@@ -15,6 +15,7 @@ _SECRET_NAMES: Final = re.compile(
 )
 _SECRET_TEXTS: Final = re.compile(
     r"\bsk_(?:user_)?[0-9a-z]{10}_[0-9a-z]{32}\b"
+    r"|\bpr_(?:ac|at|rt|cs)_[0-9a-z]{8,}"
     r"|\bsk-ant-[\w-]{8,}"
     r"|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"
     r"|(?i:(?<=\bbearer )[\w.~+/=-]{8,})"

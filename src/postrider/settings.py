@@ -1,18 +1,25 @@
 """Settings, read once from ``POSTRIDER_*`` environment variables. Units stand in the names; no secret has a default."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 T = TypeVar("T")
 PREFIX: Final = "POSTRIDER_"
 _TESTS: Final = f"{PREFIX}TEST_"
 """How the variables of the test suite begin."""
+_ORIGIN: Final = re.compile(
+    r"https://[a-z0-9.-]+(?::[0-9]{1,5})?|http://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?"
+)
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+SMTP_SCHEMES: Final = ("smtps", "smtp+starttls", "smtp")
+"""TLS from the first byte, TLS by STARTTLS, and none: the last one without a password, for a server on this machine."""
 
 
 class SettingsError(ValueError):
@@ -31,7 +38,10 @@ class Settings:
     """Everything an installation can choose.
 
     ``database_url`` None means one SQLite file in ``data_dir``. ``public_url`` None means no public address: messages
-    then carry no tracking, no rewritten links and no one-click header.
+    then carry no tracking, no rewritten links and no one-click header. ``smtp_url``: the server for the installation's
+    own mail, with its password. ``trusted_proxies``: networks, with commas between, whose word on whom they speak for
+    is believed. ``cors_origins``: of pages that may use the MCP door and the token endpoints from a browser.
+    ``lockdown``: in every workspace, the words of senders that it did not write to are withheld.
     """
 
     data_dir: Path
@@ -42,11 +52,19 @@ class Settings:
     ai_model: str
     ai_base_url: str | None
     allow_private_hosts: bool
+    lockdown: bool
     log_level: str
     import_dir: Path
     engine_lease_seconds: int
     mailbox_poll_seconds: int
     tls_ca_file: Path | None
+    smtp_url: str | None
+    oidc_issuer: str | None
+    oidc_client_id: str | None
+    oidc_client_secret: str | None
+    oidc_name: str
+    trusted_proxies: str | None
+    cors_origins: tuple[str, ...] | None
 
     @property
     def sqlite_path(self) -> Path:
@@ -85,6 +103,11 @@ def _url(name: str, text: str | None) -> str | None:
     return text.rstrip("/")
 
 
+def _issuer(text: str) -> str | None:
+    # As it is written: its tokens name it to the letter, some with a slash at the end.
+    return text if _url("OIDC_ISSUER", text) else None
+
+
 def _database_url(text: str | None) -> str | None:
     if not text:
         return None
@@ -108,6 +131,53 @@ def _ca_file(text: str) -> Path | None:
     if text and not Path(text).is_file():
         raise SettingsError(f"{PREFIX}TLS_CA_FILE names no file; give the path of a PEM file or leave it unset.")
     return Path(text) if text else None
+
+
+def _networks(text: str) -> str | None:
+    names = [each.strip() for each in text.split(",") if each.strip()]
+    try:
+        return ",".join(str(ip_network(each, strict=False)) for each in names) or None
+    except ValueError:
+        raise SettingsError(
+            f"{PREFIX}TRUSTED_PROXIES has to be IP addresses or networks with commas between. "
+            "Example: 127.0.0.1, 10.0.0.0/8"
+        ) from None
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(each.strip().lower() for each in text.split(",") if each.strip()))
+    if not all(_ORIGIN.fullmatch(each) for each in names):
+        raise SettingsError(
+            f"{PREFIX}CORS_ORIGINS has to be origins with commas between, each https (or http on loopback), a host "
+            "and no path; a wildcard is not one. Example: https://inspector.example.com, http://localhost:6274"
+        )
+    return names
+
+
+def _smtp_url(text: str) -> str | None:
+    if not text:
+        return None
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in SMTP_SCHEMES and bool(parts.hostname) and (parts.port or 1) > 0
+        good = good and parts.path in ("", "/") and "@" in dict(parse_qsl(parts.query)).get("from", "")
+        good = good and not (parts.scheme == "smtp" and parts.password)
+    except ValueError:
+        good = False
+    if not good:
+        # Never shown: it holds a password.
+        raise SettingsError(
+            f"{PREFIX}SMTP_URL cannot be used. Example: smtps://user:password@mail.example.com:465?from=me@example.com "
+            "(or smtp+starttls://…:587; characters such as @ in the password as %40)."
+        )
+    return text
+
+
+def _provider(issuer: str | None, client_id: str, secret: str) -> None:
+    if (issuer is None) != (not client_id) or (secret and issuer is None):
+        raise SettingsError(
+            f"{PREFIX}OIDC_ISSUER and {PREFIX}OIDC_CLIENT_ID belong together: set both, or neither and no secret."
+        )
 
 
 def unknown_variables(environment: Mapping[str, str] | None = None) -> dict[str, str | None]:
@@ -143,8 +213,14 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     public_url = read(_url, "PUBLIC_URL", get("PUBLIC_URL"))
     ai_base_url = read(_url, "AI_BASE_URL", get("AI_BASE_URL"))
     private = read(_flag, "ALLOW_PRIVATE_HOSTS", get("ALLOW_PRIVATE_HOSTS"))
+    lockdown = read(_flag, "LOCKDOWN", get("LOCKDOWN"))
     lease = read(_seconds, "ENGINE_LEASE_SECONDS", get("ENGINE_LEASE_SECONDS") or "30", 1, 600)
     poll = read(_seconds, "MAILBOX_POLL_SECONDS", get("MAILBOX_POLL_SECONDS") or "60", 1, 3600)
+    smtp_url = read(_smtp_url, get("SMTP_URL"))
+    proxies = read(_networks, get("TRUSTED_PROXIES"))
+    origins = read(_origins, get("CORS_ORIGINS"))
+    issuer = read(_issuer, get("OIDC_ISSUER"))
+    read(_provider, issuer, get("OIDC_CLIENT_ID"), get("OIDC_CLIENT_SECRET"))
     if problems or level is None or private is None or lease is None or poll is None:
         raise SettingsError(*problems)
     return Settings(
@@ -156,9 +232,17 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         ai_model=get("AI_MODEL") or "claude-sonnet-4-5",
         ai_base_url=ai_base_url,
         allow_private_hosts=private,
+        lockdown=lockdown is not False,
         log_level=level,
         import_dir=Path(get("IMPORT_DIR") or data_dir / "imports").expanduser(),
         engine_lease_seconds=lease,
         mailbox_poll_seconds=poll,
         tls_ca_file=ca_file,
+        smtp_url=smtp_url,
+        oidc_issuer=issuer,
+        oidc_client_id=get("OIDC_CLIENT_ID") or None,
+        oidc_client_secret=get("OIDC_CLIENT_SECRET") or None,
+        oidc_name=get("OIDC_NAME") or "your provider",
+        trusted_proxies=proxies,
+        cors_origins=origins or None,
     )

@@ -13,6 +13,7 @@ import anyio
 import uvicorn
 from mcp.client import Client
 from mcp.client.client import ConnectMode
+from mcp.client.session import MessageHandlerFnT
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from pydantic import Field
@@ -155,11 +156,19 @@ class Served:
         return f"http://127.0.0.1:{self.port}/mcp"
 
     @asynccontextmanager
-    async def client(self, key: str, mode: ConnectMode, **headers: str) -> AsyncIterator[Client]:
-        """The SDK's client over HTTP; ``headers`` with underscores for dashes."""
+    async def client(
+        self,
+        key: str,
+        mode: ConnectMode,
+        below: str = "",
+        message_handler: MessageHandlerFnT | None = None,
+        **headers: str,
+    ) -> AsyncIterator[Client]:
+        """The SDK's client over HTTP. ``below``: the rest of the address; ``headers`` with underscores for dashes."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         async with create_mcp_http_client(headers={"X-Api-Key": key, **named}) as http:
-            async with Client(streamable_http_client(self.url, http_client=http), mode=mode) as client:
+            transport = streamable_http_client(self.url + below, http_client=http)
+            async with Client(transport, mode=mode, message_handler=message_handler) as client:
                 yield client
 
 

@@ -28,7 +28,7 @@ async def main() -> None:
             await app.database.write(lambda session: create_owner(session, pepper, "ann@ann.test", "Ann", "Ann's", now))
             actor = await app.database.read(lambda session: local_actor(session, None))
         assert actor is not None
-        await serve_stdio(Projection(with_extra_operations(app).dispatcher, MAIN, lambda ctx: actor), wire)
+        await serve_stdio(Projection(with_extra_operations(app), MAIN, lambda ctx: actor), wire)
         await app.close()
     print("imported:", *(name for name in SLOW_TO_IMPORT if name in sys.modules), file=sys.stderr)
 

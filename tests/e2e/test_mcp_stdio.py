@@ -80,7 +80,7 @@ async def test_a_client_lists_and_calls_tools_over_stdio(era: ConnectMode, envir
     server = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=environment, cwd=ROOT)
     with anyio.fail_after(SECONDS):
         async with Client(server, mode=era) as client:
-            assert "list_tags" in [tool.name for tool in (await client.list_tools()).tools]
+            assert "list_conversations" in [tool.name for tool in (await client.list_tools()).tools]
             created = await client.call_tool("create_tag", {"name": "Over stdio"})
             listed = await client.call_tool("list_tags", {})
     assert created.structured_content is not None and listed.structured_content is not None

@@ -101,14 +101,17 @@ def test_serve_announces_itself_and_answers_rest_mcp_and_health(environment: dic
         end(running, signal.SIGTERM)
 
 
-def test_serve_without_a_workspace_says_what_to_do_next(environment: dict[str, str]) -> None:
+def test_serve_prints_a_link_that_lets_the_first_person_in(environment: dict[str, str]) -> None:
     with server(environment) as (running, url):
         assert running.stdout is not None
-        rest = [running.stdout.readline() for _ in range(3)]
-        assert "postrider init" in rest[-1]
+        link = [running.stdout.readline() for _ in range(3)][-1].strip()
+        assert link.startswith(f"{url}/set-up/")
+        assert "You are the first one here" in httpx.get(link).text
         key = init(environment)["workspaceKey"]
         assert httpx.get(f"{url}/v1/tags", headers={"X-Api-Key": key}).status_code == 200
+        assert "has an owner already" in httpx.get(link).text
         end(running, signal.SIGINT)
+        assert running.stderr is not None and link.rpartition("/")[2] not in running.stderr.read()
 
 
 def test_sigterm_ends_the_server_in_time_although_a_client_listens(environment: dict[str, str]) -> None:

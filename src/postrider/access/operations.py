@@ -4,11 +4,15 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
+from sqlalchemy import func, select
 
 from postrider.access.tables import Workspace
+from postrider.access.workspace_operations import CAMPAIGNS, ENROLLMENTS
 from postrider.content.headers import check_name
 from postrider.kernel.context import Context
 from postrider.kernel.operation import Effect, Input, Output, Rest, operation
+from postrider.kernel.policy import Facts
+from postrider.kernel.zones import rfc3339_milliseconds
 
 
 class PauseWorkspace(Input):
@@ -53,12 +57,36 @@ def pause_workspace(ctx: Context, request: PauseWorkspace) -> WorkspaceState:
     return _state(row)
 
 
+def resume_facts(ctx: Context, request: ResumeWorkspace) -> Facts | None:
+    """What goes on; None where nothing is paused."""
+    row = _locked(ctx) if ctx.locks else ctx.session.get_one(Workspace, ctx.workspace_id)
+    if row.paused_at is None:
+        return None
+    active = (CAMPAIGNS.c.workspace_id == ctx.workspace_id) & (CAMPAIGNS.c.status == "active")
+    campaigns = ctx.session.scalar(select(func.count()).where(active)) or 0
+    waiting = select(func.count()).where(
+        ENROLLMENTS.c.workspace_id == ctx.workspace_id,
+        ENROLLMENTS.c.status == "active",
+        ENROLLMENTS.c.campaign_id.in_(select(CAMPAIGNS.c.id).where(active)),
+    )
+    people = ctx.session.scalar(waiting) or 0
+    return Facts(
+        summary=f"The workspace {row.id} is paused since {rfc3339_milliseconds(row.paused_at)}. Resuming lets "
+        f"everything go on: active campaigns ({campaigns:,}, with {people:,} leads), replies that wait, tests.",
+        subject=row.id,
+        revision=f"{rfc3339_milliseconds(row.paused_at)}/{campaigns}",
+        cause="send",
+        people=people,
+    )
+
+
 @operation(
     title="Resume the workspace",
     effect=Effect.WRITE,
     scope="send",
     rest=Rest("POST", "/v1/workspace/resume"),
     idempotent=True,
+    confirm=resume_facts,
 )
 def resume_workspace(ctx: Context, request: ResumeWorkspace) -> WorkspaceState:
     """Let a paused workspace send again. Campaigns go on at their normal rate; nothing is caught up in a burst."""

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -26,6 +27,11 @@ _UNCHECKED: Final = re.compile(r"/(?:t|u|mcp)/.*|/(?:mcp|healthz|readyz)", re.DO
 public one: a link to unsubscribe works for ever, and nothing behind it knows who calls. The MCP door looks at both
 headers itself."""
 
+_PUBLIC: Final = re.compile(r"/\.well-known/oauth-.*", re.DOTALL)
+"""Documents for everybody, whichever page asks."""
+
+_CROSS: Final = re.compile(r"/oauth/(?:token|register|revoke)")
+
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
@@ -34,8 +40,9 @@ class Addresses:
     hosts: frozenset[str] | None
     origins: frozenset[str]
     any_address: bool
+    cross_origins: frozenset[str] = frozenset()
 
-    def check(self, headers: Headers) -> None:
+    def check(self, headers: Headers, path: str = "") -> None:
         """Raises: WrongHost (a page that rebound its name to us), ForeignOrigin (a page of another site)."""
         host = headers.get("host", "")
         if not self._knows(_host_name(host)):
@@ -44,7 +51,9 @@ class Addresses:
                 hint="Use the address it is bound to, or set POSTRIDER_PUBLIC_URL to the one you use.",
             )
         origin = headers.get("origin")
-        if origin is not None and origin.lower() not in self.origins and _authority(origin) != host.lower():
+        if origin is None or origin.lower() in self.origins or _authority(origin) == host.lower():
+            return
+        if not (_PUBLIC.fullmatch(path) or (_CROSS.fullmatch(path) and origin.lower() in self.cross_origins)):
             raise ForeignOrigin("Pages of other sites may not call this server.", hint="Call it from a program.")
 
     def _knows(self, name: str | None) -> bool:
@@ -53,8 +62,9 @@ class Addresses:
         return self.hosts is None or name in self.hosts or (self.any_address and _is_address(name))
 
 
-def own_addresses(bind_host: str, public_url: str | None) -> Addresses:
-    """The names for a server bound to ``bind_host``: loopback, the bound and the public one.
+def own_addresses(bind_host: str, public_url: str | None, cross_origins: Sequence[str] = ()) -> Addresses:
+    """The names for a server bound to ``bind_host``: loopback, the bound and the public one. ``cross_origins``: of the
+    pages that may use the token endpoints from a browser.
 
     Bound to every interface, any literal address is fine as well: rebinding needs a name.
     """
@@ -67,7 +77,8 @@ def own_addresses(bind_host: str, public_url: str | None) -> Addresses:
         parts = urlsplit(public_url)
         names.add(parts.hostname or "")
         origins.add(f"{parts.scheme}://{parts.netloc}".lower())
-    return Addresses(None if wild and public_url is None else frozenset(names), frozenset(origins), wild)
+    hosts = None if wild and public_url is None else frozenset(names)
+    return Addresses(hosts, frozenset(origins), wild, frozenset(cross_origins))
 
 
 class Guard:
@@ -103,7 +114,7 @@ class Guard:
         if _UNCHECKED.fullmatch(scope["path"]):
             return None
         try:
-            self._addresses.check(headers)
+            self._addresses.check(headers, scope["path"])
         except (WrongHost, ForeignOrigin) as error:
             return error
         return None

@@ -17,12 +17,16 @@ from starlette.types import ASGIApp
 from postrider.doors.addresses import Guard, own_addresses
 from postrider.doors.installation import Installation, RunJob
 from postrider.doors.mcp.http import mcp_app
+from postrider.doors.oauth.bridge import oauth_routes
+from postrider.doors.proxies import BehindProxies
 from postrider.doors.rest.openapi import write_openapi
 from postrider.doors.rest.problems import MethodNotAllowed, problem_response
 from postrider.doors.rest.routes import RestDoor
 from postrider.doors.rest.uploads import remove_stale
+from postrider.doors.web.files import FilesDoor
 from postrider.doors.web.health import Readiness, healthz
 from postrider.doors.web.metrics import metrics
+from postrider.doors.web.people import PeopleDoor
 from postrider.doors.web.tracking import TrackingDoor
 from postrider.doors.web.unsubscribe import UnsubscribeDoor
 from postrider.kernel.errors import NotFound
@@ -64,17 +68,22 @@ def http_app(installation: Installation, binding: Binding | None = None, run_job
         Route("/mcp", mcp),
         Route("/mcp/{rest:path}", mcp),
         Route("/v1/{rest:path}", RestDoor(installation, run_job)),
+        *oauth_routes(installation),
         *TrackingDoor(installation).routes(),
         *UnsubscribeDoor(installation).routes(),
+        *FilesDoor(installation).routes(),
+        *PeopleDoor(installation).routes(),
     ]
+    own = own_addresses(binding.host, settings.public_url, settings.cors_origins or ())
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, addresses=own_addresses(binding.host, settings.public_url))],
+        middleware=[Middleware(Guard, addresses=own)],
         exception_handlers={HTTPException: _http_problem},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    return app
+    # Before everything else: limits, cookies and addresses go by the client that a trusted proxy speaks for.
+    return app if settings.trusted_proxies is None else BehindProxies(app, settings.trusted_proxies)
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:

@@ -1,7 +1,7 @@
 """What a door needs of the installation behind it. The composition root's App has it all."""
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol, TypeVar
 
 from postrider.dispatch import Dispatcher
 from postrider.kernel.clock import Clock
@@ -10,6 +10,7 @@ from postrider.kernel.vault import Vault
 from postrider.settings import Settings
 from postrider.storage.database import Database
 
+T = TypeVar("T")
 RunJob = Callable[[Actor, str], Awaitable[None]]
 """Runs one job (by its id) to its end in this process: for processes without an engine."""
 
@@ -40,4 +41,13 @@ class Installation(Protocol):
     @property
     def dispatcher(self) -> Dispatcher:
         """The runner of operations, with their catalogue."""
+        ...
+
+    def port(self, kind: type[T]) -> T:
+        """The adapter behind the port ``kind``."""
+        ...
+
+    @property
+    def ports(self) -> Mapping[type, object]:
+        """The adapters, by the port that each implements."""
         ...

@@ -4,7 +4,16 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from postrider.sending.forecast import next_email
-from postrider.sending.planner import CampaignState, Candidate, MailboxState, PlannerState, Slot, Step, decide
+from postrider.sending.planner import (
+    CampaignState,
+    Candidate,
+    CredentialState,
+    MailboxState,
+    PlannerState,
+    Slot,
+    Step,
+    decide,
+)
 from postrider.sending.windows import HolidayRule, Window
 
 SEED = b"a seed for tests"
@@ -81,16 +90,21 @@ class ToyEngine:
     """Decides, sends and waits as the real engine does, with a memory for its state and its queue."""
 
     def __init__(
-        self, campaigns: Iterable[CampaignState], mailboxes: Iterable[MailboxState], queue: Iterable[Candidate]
+        self,
+        campaigns: Iterable[CampaignState],
+        mailboxes: Iterable[MailboxState],
+        queue: Iterable[Candidate],
+        credentials: Iterable[CredentialState] = (),
     ) -> None:
-        self.state = PlannerState.of(campaigns, mailboxes, SEED)
+        self.state = PlannerState.of(campaigns, mailboxes, SEED, credentials)
         self.queue = {candidate.enrollment_id: candidate for candidate in queue}
         self.sends: list[Slot] = []
 
     def wake(self, now: datetime) -> datetime | None:
         """Sends what may leave at ``now``; answers when to wake next."""
         state = self.state
-        decision = decide(now, state.campaigns.values(), state.mailboxes.values(), self.queue.values(), state.seed)
+        given = (state.campaigns.values(), state.mailboxes.values(), self.queue.values())
+        decision = decide(now, *given, state.seed, state.credentials.values())
         soon = [decision.next_at] if decision.next_at else []
         for slot in decision.slots:
             self.state.apply(slot)

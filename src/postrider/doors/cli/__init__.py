@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from postrider.doors.cli import access_commands
 from postrider.doors.cli.words import explained
 
 app = typer.Typer(
@@ -22,6 +23,13 @@ db = typer.Typer(
 app.add_typer(db, name="db")
 workspace_commands = typer.Typer(help="What a workspace has decided for all of its mail.", no_args_is_help=True)
 app.add_typer(workspace_commands, name="workspace")
+audit_commands = typer.Typer(help="Who did what: prove that nothing was changed, and export it.", no_args_is_help=True)
+app.add_typer(audit_commands, name="audit")
+
+app.add_typer(access_commands.people, name="people")
+app.add_typer(access_commands.keys, name="keys")
+app.add_typer(access_commands.apps, name="apps")
+app.add_typer(access_commands.approvals, name="approvals")
 
 
 def _version(wanted: bool) -> None:
@@ -90,12 +98,15 @@ def stdio(
     workspace: Annotated[
         str | None, typer.Option("--workspace", "-w", help="Id or name; else the one that was made first.")
     ] = None,
+    surface: Annotated[
+        str, typer.Option(help="Which tools: core, full, readonly, or toolsets with commas, such as leads,inbox.")
+    ] = "core",
 ) -> None:
     """Serve MCP over standard input and output, as the local owner, and run the engine."""
     from postrider.doors.cli.stdio import serve
 
     with explained():
-        serve(workspace)
+        serve(workspace, surface)
 
 
 @app.command()
@@ -131,12 +142,15 @@ def call(
     wait: Annotated[
         bool, typer.Option("--wait", help="See an import to its end and print its result; Ctrl-C cancels it.")
     ] = False,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="Repetitions of the call with this key change nothing and print its answer.")
+    ] = None,
 ) -> None:
     """Call one operation as the local owner and print its output as JSON."""
     from postrider.doors.cli.calling import call_operation
 
     with explained():
-        call_operation(operation, arguments, workspace, file, wait=wait)
+        call_operation(operation, arguments, workspace, file, wait=wait, idempotency_key=idempotency_key)
 
 
 class Settled(StrEnum):
@@ -172,6 +186,13 @@ def workspace_show(
         show(workspace, as_json)
 
 
+class Approval(StrEnum):
+    """Whose yes a grave call wants."""
+
+    HUMAN = "human"
+    NONE = "none"
+
+
 @workspace_commands.command("set")
 def workspace_set(
     workspace: Workspace = None,
@@ -185,18 +206,76 @@ def workspace_set(
         bool | None,
         typer.Option("--unsubscribe-headers/--no-unsubscribe-headers", help="List-Unsubscribe on every email."),
     ] = None,
+    approval: Annotated[
+        Approval | None, typer.Option(help="human: a person grants whatever makes mail leave or destroys data.")
+    ] = None,
+    approval_above: Annotated[
+        str | None, typer.Option(help="A person grants what concerns more people than this; off: nobody has to.")
+    ] = None,
+    reply_hold_seconds: Annotated[
+        int | None, typer.Option(help="Between sending a reply and its leaving, so that it can be taken back.")
+    ] = None,
+    lockdown: Annotated[
+        bool | None, typer.Option("--lockdown/--no-lockdown", help="Withhold bodies by senders not written to.")
+    ] = None,
+    first_day_sends: Annotated[
+        int | None, typer.Option(help="Messages that an app connected from now on may cause on its first day.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Change what is given and show the result; emails composed from now on follow it."""
-    from postrider.doors.cli.house import change
+    """Change what is given and show the result; emails composed and calls made from now on follow it."""
+    from postrider.doors.cli.house import change, people_above
 
     given = {
         "postal_address": postal_address,
         "opt_out_line": opt_out_line,
         "unsubscribe_headers": unsubscribe_headers,
     }
+    demands = {
+        "approval": approval.value if approval is not None else None,
+        "replyHoldSeconds": reply_hold_seconds,
+        "lockdown": lockdown,
+        "firstDaySends": first_day_sends,
+    }
     with explained():
-        change(workspace, {name: value for name, value in given.items() if value is not None}, as_json)
+        kept: dict[str, str | int | None] = {name: value for name, value in demands.items() if value is not None}
+        if approval_above is not None:
+            kept["approvalAbove"] = people_above(approval_above)
+        change(workspace, {name: value for name, value in given.items() if value is not None}, kept, as_json)
+
+
+@audit_commands.command("verify")
+def audit_verify(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Walk the chain of every workspace; exit 1 when a row was changed, taken away, added or moved."""
+    from postrider.doors.cli.audit import verify
+
+    with explained():
+        verify(as_json)
+
+
+class AuditFormat(StrEnum):
+    """How exported events are written."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+@audit_commands.command("export")
+def audit_export(
+    workspace: Workspace = None,
+    form: Annotated[AuditFormat, typer.Option("--format", help="CSV, or one JSON object per line.")] = AuditFormat.CSV,
+    since: Annotated[
+        str | None, typer.Option("--from", help="From this instant, such as 2026-03-02T00:00:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Before this instant.")] = None,
+    out: Annotated[Path | None, typer.Option(dir_okay=False, help="Where to put the file.")] = None,
+) -> None:
+    """Write the events of a workspace into a file, and print its path."""
+    from postrider.doors.cli.audit import export
+
+    given = {"format": form.value, "from": since, "to": until}
+    with explained():
+        export(workspace, {name: value for name, value in given.items() if value is not None}, out)
 
 
 @db.command("upgrade")

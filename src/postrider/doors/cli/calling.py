@@ -18,7 +18,7 @@ from rich.table import Table
 
 from postrider.app import App, run_job
 from postrider.catalogue import load_catalogue
-from postrider.dispatch import Call
+from postrider.dispatch import Answer, Call
 from postrider.doors.cli.opening import cli_actor, opened
 from postrider.doors.cli.stopping import on_stop_signal
 from postrider.doors.cli.words import complain, remark, say
@@ -49,20 +49,33 @@ def list_operations(as_json: bool) -> None:
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140).print(table)
 
 
-def call_operation(name: str, arguments: str, workspace: str | None, file: Path | None, *, wait: bool) -> None:
+def call_operation(
+    name: str,
+    arguments: str,
+    workspace: str | None,
+    file: Path | None,
+    *,
+    wait: bool,
+    idempotency_key: str | None = None,
+) -> None:
     """Calls one operation and prints its output. ``wait``: sees a job that it starts to its end, and prints its result.
 
     A job that did not finish is printed as get_job shows it; then the exit status is 1, or 130 if a signal stopped it.
     """
     parsed = _parse(sys.stdin.read() if arguments == "-" else arguments)
-    output, status = asyncio.run(_call(name, parsed, workspace, file, wait))
+    output, status = asyncio.run(_call(name, parsed, workspace, file, wait, idempotency_key))
     say(json.dumps(output, indent=2, ensure_ascii=not _is_utf8(sys.stdout.encoding)))
     if status:
         raise typer.Exit(status)
 
 
 async def _call(
-    name: str, arguments: dict[str, Any], workspace: str | None, file: Path | None, wait: bool
+    name: str,
+    arguments: dict[str, Any],
+    workspace: str | None,
+    file: Path | None,
+    wait: bool,
+    idempotency_key: str | None,
 ) -> tuple[dict[str, Any], int]:
     async with opened() as app:
         operation = app.dispatcher.catalogue.find(name)
@@ -70,9 +83,16 @@ async def _call(
             raise _unknown(app, name)
         actor = await cli_actor(app, workspace)
         async with _progress() as bar:
-            answer = await app.dispatcher.call(
-                Call(name, arguments, actor, files=_files(operation, file), progress=bar.report)
+            call = Call(
+                name,
+                arguments,
+                actor,
+                files=_files(operation, file),
+                progress=bar.report,
+                idempotency_key=idempotency_key,
             )
+            answer = await app.dispatcher.call(call)
+            _say_outcome(answer)
             if operation.rest.waits_for_job and wait:
                 return await _follow(app, actor, job_id_of(answer.output), bar.watch)
         if operation.rest.waits_for_job:
@@ -82,6 +102,14 @@ async def _call(
                 "No engine is running here, so nothing is sent until one does: postrider serve, or postrider engine."
             )
         return answer.output.model_dump(mode="json", by_alias=True), 0
+
+
+def _say_outcome(answer: Answer) -> None:
+    if answer.replayed:
+        remark("This was done before: it is the answer of the first call with the same idempotency key.")
+    if answer.undo_id is not None:
+        undo = json.dumps({"id": answer.undo_id})
+        remark(f"To take it back within 24 hours: postrider call undo_operation --json '{undo}'")
 
 
 def _unknown(app: App, name: str) -> NotFound:

@@ -12,7 +12,7 @@ from postrider.app import App, build
 from postrider.doors.cli.owner import add_owner
 from postrider.doors.cli.serving import start_engine
 from postrider.doors.mcp.projection import Projection
-from postrider.doors.mcp.surface import MAIN
+from postrider.doors.mcp.surface import Surface, surface_named
 from postrider.kernel.context import Actor
 from postrider.kernel.errors import PostriderError
 
@@ -28,10 +28,11 @@ class House:
 
     app: App
     owner: Actor
+    surface: Surface
 
-    def handlers(self, tools: ListToolsResult) -> Projection:
-        """What answers the owner's requests. ``tools``: the list of them, which is known already."""
-        return Projection(self.app.dispatcher, MAIN, lambda ctx: self.owner, tools)
+    def handlers(self, tools: ListToolsResult | None) -> Projection:
+        """What answers the owner's requests. ``tools``: the main surface's list, where it is known already."""
+        return Projection(self.app, self.surface, lambda ctx: self.owner, tools)
 
     async def run_engine(self, stop: asyncio.Event) -> None:
         """The engine. An agent must still reach its data when it cannot be started."""
@@ -41,10 +42,14 @@ class House:
             _log.exception("engine_not_started")
 
 
-async def move_in(app: App, workspace: str | None) -> House:
-    """The local owner in ``workspace``; made with a first workspace when there is none yet. Raises: see local_actor."""
+async def move_in(app: App, workspace: str | None, surface: str) -> House:
+    """The local owner in ``workspace``; made with a first workspace when there is none yet.
+
+    Raises: see local_actor; NotFound for a surface that there is not.
+    """
     try:
-        return House(app, await _owner(app, workspace))
+        chosen = surface_named(surface, app.dispatcher.catalogue)
+        return House(app, await _owner(app, workspace), chosen)
     except BaseException:
         await app.close()
         raise

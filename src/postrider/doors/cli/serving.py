@@ -10,9 +10,11 @@ from typing import Final
 
 import structlog
 import uvicorn
+from sqlalchemy.orm import Session
 from starlette.types import ASGIApp
 
-from postrider.access.queries import local_actor
+from postrider.access.links import KEY, SETUP_MS, drop_links, make_link
+from postrider.access.people import can_anybody_sign_in
 from postrider.app import App, run_job
 from postrider.doors.cli.connections import BoundedProtocol
 from postrider.doors.cli.opening import open_app
@@ -133,10 +135,24 @@ async def _announcement(app: App, address: str, with_engine: bool) -> list[str]:
     lines = [f"Postrider listens on {address}  (REST {address}/v1, MCP {address}/mcp)"]
     if not with_engine:
         lines.append("No engine runs in this process: start one with `postrider engine`.")
-    if await app.database.read(lambda session: local_actor(session, None)) is None:
-        lines.append("There is no workspace yet. In another terminal:")
-        lines.append("  postrider init --email you@example.com --name You --workspace Main")
+    link = await set_up_link(app, app.settings.public_url or address)
+    if link is not None:
+        lines.append("Nobody can sign in yet. Open this link, which works once and for a day:")
+        lines.append(f"  {link}")
     return lines
+
+
+async def set_up_link(app: App, base: str) -> str | None:
+    """A link with which the first person sets the installation up; None once anybody can sign in."""
+
+    def write(session: Session) -> str | None:
+        if can_anybody_sign_in(session):
+            drop_links(session, "setup")
+            return None
+        token = make_link(session, app.vault.derive(KEY), "setup", None, SETUP_MS)
+        return f"{base}/set-up/{token.reveal()}"
+
+    return await app.database.write(write)
 
 
 def _config(application: ASGIApp) -> uvicorn.Config:
@@ -147,7 +163,7 @@ def _config(application: ASGIApp) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        # Only a setting could say which proxy to believe; until there is one, no forwarded address is.
+        # Which proxies are believed is a setting, and our own wrapper's work: see doors/proxies.py.
         proxy_headers=False,
         timeout_graceful_shutdown=_HTTP_DRAIN_SECONDS,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,

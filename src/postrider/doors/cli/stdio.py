@@ -16,7 +16,7 @@ import typer
 
 from postrider.doors.cli.stopping import drain, on_stop_signal
 from postrider.doors.cli.words import explained
-from postrider.doors.mcp.early import EarlyHandlers, known_tools
+from postrider.doors.mcp.early import CORE, EarlyHandlers, known_tools
 from postrider.doors.mcp.server import Handlers
 from postrider.doors.mcp.stdio import own_stdout, serve_stdio
 from postrider.logs import configure_logs
@@ -33,19 +33,19 @@ _PATIENCE_SECONDS: Final = 0.5
 """How long a client may take to ask for the list. Most ask at once."""
 
 
-def serve(workspace: str | None) -> None:
+def serve(workspace: str | None, surface: str) -> None:
     """Serves until standard input ends or a signal comes. Raises: SettingsError."""
     settings = load_settings()
     configure_logs(settings.log_level)
     with own_stdout() as wire:
-        asyncio.run(_serve(settings, workspace, wire))
+        asyncio.run(_serve(settings, workspace, surface, wire))
 
 
-async def _serve(settings: Settings, workspace: str | None, wire: TextIOWrapper) -> None:
+async def _serve(settings: Settings, workspace: str | None, surface: str, wire: TextIOWrapper) -> None:
     stop, begin = asyncio.Event(), asyncio.Event()
     on_stop_signal(stop.set)
-    tools = known_tools()
-    opening = asyncio.create_task(_open(settings, workspace, begin))
+    tools = known_tools() if surface == CORE else None
+    opening = asyncio.create_task(_open(settings, workspace, surface, begin))
 
     async def opened() -> Handlers:
         begin.set()
@@ -73,14 +73,14 @@ async def _serve(settings: Settings, workspace: str | None, wire: TextIOWrapper)
     _end(0)
 
 
-async def _open(settings: Settings, workspace: str | None, begin: asyncio.Event) -> "House":
+async def _open(settings: Settings, workspace: str | None, surface: str, begin: asyncio.Event) -> "House":
     """The installation, opened as soon as ``begin`` is set, and in any case soon."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(begin.wait(), _PATIENCE_SECONDS)
     app = await asyncio.to_thread(_build, settings)
     from postrider.doors.cli.local import move_in
 
-    return await move_in(app, workspace)
+    return await move_in(app, workspace, surface)
 
 
 def _build(settings: Settings) -> "App":

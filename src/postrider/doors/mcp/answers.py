@@ -8,6 +8,7 @@ from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from postrider.dispatch import Answer
 from postrider.doors.mcp.marks import marks_of
 from postrider.doors.mcp.text import error_facts, error_text, result_text
 from postrider.kernel.errors import InvalidInput, PostriderError
@@ -24,6 +25,8 @@ _CUTS: Final = (4_000, 2_000, 1_000, 500, 250)
 """Lengths that long texts are cut to, one after the other, until the result fits."""
 
 ERROR_META: Final = "postrider/error"
+UNDO_META: Final = "postrider/undoId"
+REPLAYED_META: Final = "postrider/idempotentReplayed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,21 @@ def result(draft: Draft, note: str | None = None) -> CallToolResult:
     if note:
         text += f"\n{note}"
     return CallToolResult(content=[TextContent(text=text)], structured_content=output)
+
+
+def with_outcome(result: CallToolResult, answer: Answer) -> CallToolResult:
+    """The result with what is to be said of its call: how to take it back, and that it was done before."""
+    meta, lines = dict[str, Any](), list[str]()
+    if answer.undo_id is not None:
+        meta[UNDO_META] = answer.undo_id
+        lines.append(f"To take this back within 24 hours: undo_operation with id {answer.undo_id}")
+    if answer.replayed:
+        meta[REPLAYED_META] = True
+        lines.append("This was done before: it is the answer of the first call with the same idempotency key.")
+    if not meta:
+        return result
+    content = [*result.content, TextContent(text="\n".join(lines))]
+    return result.model_copy(update={"content": content, "meta": {**(result.meta or {}), **meta}})
 
 
 def cut_long_texts(output: dict[str, Any], most_bytes: int) -> dict[str, Any]:

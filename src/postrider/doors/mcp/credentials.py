@@ -1,4 +1,4 @@
-"""Who calls over HTTP: the key in the headers of each request becomes the Actor that the handlers find."""
+"""Who calls over HTTP: the key or access token in the headers of each request becomes the Actor that handlers find."""
 
 from time import monotonic
 from typing import Final
@@ -10,13 +10,16 @@ from starlette.types import Scope
 
 from postrider.access.keys import hash_key, read_lookup
 from postrider.access.queries import authenticate_key
+from postrider.doors.installation import Installation
+from postrider.doors.last_use import LastUse
 from postrider.doors.mcp.server import RequestContext
+from postrider.doors.oauth.issuer import issuer_of
 from postrider.doors.rest.credentials import FailureLimit, presented_key
-from postrider.kernel.clock import Clock
+from postrider.grants.queries import authenticate_token
+from postrider.grants.tokens import PURPOSE, is_token
 from postrider.kernel.context import Actor
 from postrider.kernel.errors import Unauthenticated
-from postrider.kernel.vault import Vault
-from postrider.storage.database import Database
+from postrider.storage.leases import wall_ms_now
 
 REMEMBERED_SECONDS: Final = 0.8
 """A revoked key must be refused within one second, in every process."""
@@ -26,33 +29,50 @@ _ACTOR: Final = "postrider.actor"
 
 
 class Authenticator:
-    """Recognises API keys, and slows down whoever guesses them.
+    """Recognises API keys and the access tokens of connected apps, and slows down whoever guesses them.
 
-    A good key is remembered for a moment: that is how soon a revocation takes effect.
+    A good one is remembered for a moment: that is how soon a revocation takes effect.
     """
 
-    def __init__(self, database: Database, vault: Vault, clock: Clock) -> None:
-        self._database = database
-        self._clock = clock
-        self._pepper = vault.derive("api-keys")
+    def __init__(self, installation: Installation) -> None:
+        self._database = installation.database
+        self._settings = installation.settings
+        self._clock = installation.clock
+        self._pepper = installation.vault.derive("api-keys")
+        self._token_key = installation.vault.derive(PURPOSE)
         self._failures = FailureLimit(monotonic)
-        self._known: dict[tuple[bytes, str | None], tuple[float, Actor]] = {}
+        self._last_use = LastUse(installation.database, installation.clock)
+        self._known: dict[tuple[bytes, str | None, str], tuple[float, Actor]] = {}
 
     async def actor(self, request: Request) -> Actor:
-        """The actor behind the request's key. Raises: Unauthenticated, LimitReached, InvalidInput, NotFound."""
+        """The actor behind the request's credential.
+
+        Raises: Unauthenticated, LimitReached, InvalidInput, NotFound.
+        """
         presented = presented_key(request.headers)
         workspace_id = request.headers.get("x-workspace-id")
+        issuer = issuer_of(self._settings, request)
+        # A token is good for one address of this server, where it may have several.
+        resource = "" if issuer is None else issuer.resource
         # The keyed hash, not the key: memory holds no credential, and looking one up tells nothing by its timing.
-        known_as = (hash_key(presented or "", self._pepper), workspace_id)
+        known_as = (hash_key(presented or "", self._pepper), workspace_id, resource)
         until, actor = self._known.get(known_as, (0.0, None))
         if actor is None or until < monotonic():
-            actor = await self._look_up(request, presented, workspace_id)
+            actor = await self._look_up(request, presented, workspace_id, resource)
             self._remember(known_as, actor)
+            await self._last_use.note(actor)
         return actor
 
-    async def _look_up(self, request: Request, presented: str | None, workspace_id: str | None) -> Actor:
+    async def _look_up(self, request: Request, presented: str | None, workspace_id: str | None, resource: str) -> Actor:
         guesser = (request.client.host if request.client else "", read_lookup(presented or "") or "")
         try:
+            if is_token(presented, "access") and not request.headers.getlist("x-api-key"):
+                token = presented or ""
+                return await self._database.read(
+                    lambda session: authenticate_token(
+                        session, self._token_key, token, resource, workspace_id, "mcp", wall_ms_now()
+                    )
+                )
             return await self._database.read(
                 lambda session: authenticate_key(
                     session, self._pepper, presented, workspace_id, "mcp", self._clock.now()
@@ -63,7 +83,7 @@ class Authenticator:
             self._failures.add(guesser)
             raise
 
-    def _remember(self, known_as: tuple[bytes, str | None], actor: Actor) -> None:
+    def _remember(self, known_as: tuple[bytes, str | None, str], actor: Actor) -> None:
         now = monotonic()
         if len(self._known) >= _MOST_REMEMBERED:
             self._known = {key: entry for key, entry in self._known.items() if entry[0] >= now}

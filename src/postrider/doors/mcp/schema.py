@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from postrider.kernel.operation import CONFIRM_TOKEN, CONFIRM_TOKEN_SCHEMA, Operation
+
 JsonSchema = dict[str, Any]
 _MAPS_OF_SCHEMAS: Final = ("properties", "patternProperties")
 _LISTS_OF_SCHEMAS: Final = ("anyOf", "allOf", "oneOf", "prefixItems")
@@ -20,6 +22,14 @@ def input_schema(model: type[BaseModel]) -> JsonSchema:
     Optional fields keep the ``anyOf`` with null, the form that clients have met most.
     """
     return _compact(model.model_json_schema(mode="validation"), _drop_null_default, frozenset())
+
+
+def operation_input(operation: Operation) -> JsonSchema:
+    """What the tool of an operation takes: its input, and the yes where it may want one."""
+    schema = input_schema(operation.input)
+    if operation.confirm is None:
+        return schema
+    return {**schema, "properties": {**schema.get("properties", {}), CONFIRM_TOKEN: CONFIRM_TOKEN_SCHEMA}}
 
 
 def output_schema(model: type[BaseModel]) -> JsonSchema:

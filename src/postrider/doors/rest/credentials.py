@@ -11,6 +11,7 @@ from starlette.requests import Request
 from postrider.access.keys import read_lookup
 from postrider.access.queries import authenticate_key
 from postrider.doors.installation import Installation
+from postrider.doors.last_use import LastUse
 from postrider.kernel.context import Actor
 from postrider.kernel.errors import LimitReached, Unauthenticated
 
@@ -42,9 +43,10 @@ class Authenticator:
         self._clock = installation.clock
         self._pepper = installation.vault.derive("api-keys")
         self._failures = FailureLimit(monotonic)
+        self._last_use = LastUse(installation.database, installation.clock, monotonic)
 
     async def actor(self, request: Request) -> Actor:
-        """The actor behind the request's key.
+        """The actor behind the request's key. The tokens of connected apps are for the MCP endpoint alone.
 
         Raises: Unauthenticated (one answer for every bad key, one for keys that differ), LimitReached, InvalidInput,
         NotFound.
@@ -53,7 +55,7 @@ class Authenticator:
         guesser = (request.client.host if request.client else "", read_lookup(presented or "") or "")
         workspace_id = request.headers.get("x-workspace-id") or None
         try:
-            return await self._database.read(
+            actor = await self._database.read(
                 lambda session: authenticate_key(
                     session, self._pepper, presented, workspace_id, "v1", self._clock.now()
                 )
@@ -63,6 +65,8 @@ class Authenticator:
             self._failures.check(guesser)
             self._failures.add(guesser)
             raise
+        await self._last_use.note(actor)
+        return actor
 
 
 @dataclass(slots=True)

@@ -7,9 +7,9 @@ from typing import Any, Final
 from pydantic.json_schema import models_json_schema
 
 from postrider.catalogue import Catalogue
+from postrider.doors.rest.headers import IDEMPOTENCY_KEY, IGNORED_HEADER, REPLAYED_HEADER, REQUEST_ID, UNDO_HEADER
 from postrider.doors.rest.pages import PAGE_FIELDS, is_list
-from postrider.doors.rest.routes import IGNORED_HEADER
-from postrider.kernel.operation import Operation
+from postrider.kernel.operation import CONFIRM_TOKEN, CONFIRM_TOKEN_SCHEMA, Effect, Operation
 
 Schema = dict[str, Any]
 _REF: Final = "#/components/schemas/"
@@ -24,7 +24,37 @@ _ERRORS: Final = {
     500: "A bug here; details.incident names the entry in the log.",
     502: "A mail server or provider failed.",
 }
+_HEADERS: Final = {
+    "workspace": {
+        "name": "X-Workspace-Id",
+        "in": "header",
+        "required": False,
+        "description": "Which workspace a platform key means; not needed with a workspace key.",
+        "schema": {"type": "string"},
+    },
+    "once": {
+        "name": IDEMPOTENCY_KEY,
+        "in": "header",
+        "required": False,
+        "description": "Repetitions of the call with this key, within 24 hours, change nothing and get its answer.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    },
+    "request": {
+        "name": REQUEST_ID,
+        "in": "header",
+        "required": False,
+        "description": "Your own name for the request, for the audit log; made up if it is missing.",
+        "schema": {"type": "string", "maxLength": 100},
+    },
+}
 _ALWAYS: Final = (400, 401, 403, 404, 409, 429, 500)
+
+
+_SAID: Final = (
+    (IGNORED_HEADER, "Fields that were not used."),
+    (REPLAYED_HEADER, "true: this is the answer of an earlier call with the same key."),
+    (UNDO_HEADER, "What undo_operation takes, within 24 hours."),
+)
 
 
 def write_openapi(catalogue: Catalogue, server_url: str | None) -> Schema:
@@ -47,7 +77,7 @@ def write_openapi(catalogue: Catalogue, server_url: str | None) -> Schema:
                 "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
                 "bearer": {"type": "http", "scheme": "bearer", "description": "The same key as a bearer token."},
             },
-            "parameters": {"workspace": _workspace_parameter()},
+            "parameters": _HEADERS,
             "responses": {f"error{status}": _error_response(status) for status in _ERRORS},
             "schemas": {**writer.schemas, **_envelope_schemas()},
         },
@@ -77,6 +107,8 @@ class _Writer:
         given = self._resolve(self._roots[operation.input, "validation"])
         in_path = [part.strip("{}") for part in operation.rest.path.split("/") if part.startswith("{")]
         rest = {name: schema for name, schema in given.get("properties", {}).items() if name not in in_path}
+        if operation.confirm is not None:
+            rest[CONFIRM_TOKEN] = CONFIRM_TOKEN_SCHEMA
         written: Schema = {
             "operationId": operation.name,
             "summary": operation.title,
@@ -88,6 +120,8 @@ class _Writer:
                 *(_path_parameter(name, given["properties"][name]) for name in in_path),
             ],
         }
+        if operation.effect is not Effect.READ:
+            written["parameters"] += [{"$ref": f"#/components/parameters/{name}"} for name in ("once", "request")]
         if operation.rest.aliases:
             written["x-postrider-aliases"] = list(operation.rest.aliases)
         required = [name for name in given.get("required", []) if name in rest]
@@ -105,7 +139,9 @@ class _Writer:
         return parameter
 
     def _responses(self, operation: Operation) -> Schema:
-        headers = {IGNORED_HEADER: {"description": "Fields that were not used.", "schema": {"type": "string"}}}
+        headers = {name: {"description": words, "schema": {"type": "string"}} for name, words in _SAID[:1]}
+        if operation.effect is not Effect.READ:
+            headers = {name: {"description": words, "schema": {"type": "string"}} for name, words in _SAID}
         content = {"application/json": {"schema": self._envelope(operation)}}
         responses: Schema = {
             str(operation.rest.status): {"description": "Done.", "headers": headers, "content": content}
@@ -189,16 +225,6 @@ def _object(properties: Schema, required: Iterable[str] | None = None) -> Schema
 
 def _path_parameter(name: str, schema: Schema) -> Schema:
     return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-def _workspace_parameter() -> Schema:
-    return {
-        "name": "X-Workspace-Id",
-        "in": "header",
-        "required": False,
-        "description": "Which workspace a platform key means; not needed with a workspace key.",
-        "schema": {"type": "string"},
-    }
 
 
 def _request_body(operation: Operation, properties: Schema, required: list[str]) -> Schema:

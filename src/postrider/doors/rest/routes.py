@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,6 +18,7 @@ from postrider.doors.installation import Installation, RunJob
 from postrider.doors.rest.arguments import merge, read_pairs
 from postrider.doors.rest.body import MAX_JSON_BYTES, parse_object, read_body
 from postrider.doors.rest.credentials import Authenticator
+from postrider.doors.rest.headers import IDEMPOTENCY_KEY, REQUEST_ID, name_ignored, request_id_of, say_outcome
 from postrider.doors.rest.pages import envelope
 from postrider.doors.rest.paths import Found, PathTable
 from postrider.doors.rest.problems import MethodNotAllowed, incident_response, problem_response
@@ -28,8 +29,6 @@ from postrider.kernel.context import Actor, UploadedFile
 from postrider.kernel.errors import InvalidInput, NotFound, PostriderError
 from postrider.kernel.ids import encode_bits
 
-IGNORED_HEADER: Final = "Postrider-Ignored-Fields"
-_MOST_IGNORED: Final = 50
 _log: Final = structlog.get_logger("postrider.rest")
 
 
@@ -55,22 +54,24 @@ class RestDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         request = Request(scope, receive)
+        request_id = request_id_of(request.headers)
         try:
-            response = await self._answer(request)
+            response = await self._answer(request, request_id)
         except ClientDisconnect:
             return
+        response.headers[REQUEST_ID] = request_id
         if request.method == "HEAD":
             response.body = b""
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request, request_id: str) -> Response:
         started, name, outcome = time.monotonic(), "none", "ok"
         try:
             found = self._find(request)
             if isinstance(found, Response):
                 return found
             name = found.operation.name
-            return await self._run(request, found)
+            return await self._run(request, found, request_id)
         except PostriderError as error:
             outcome = error.error_code
             return problem_response(error)
@@ -101,18 +102,26 @@ class RestDoor:
             f"{request.method} is not possible here.", hint=f"Use {', '.join(found)}.", details={"allowed": allowed}
         )
 
-    async def _run(self, request: Request, found: Found) -> Response:
+    async def _run(self, request: Request, found: Found, request_id: str) -> Response:
         actor = await self._authenticator.actor(request)
         operation = found.operation
         async with self._inputs(request, found) as inputs:
-            answer = await self._dispatcher.call(
-                Call(operation.name, inputs.arguments, actor, lenient=True, files=inputs.files)
+            call = Call(
+                operation.name,
+                inputs.arguments,
+                actor,
+                lenient=True,
+                files=inputs.files,
+                idempotency_key=request.headers.get(IDEMPOTENCY_KEY),
+                request_id=request_id,
             )
+            answer = await self._dispatcher.call(call)
         if operation.rest.waits_for_job:
             response = await self._finished(request, actor, answer)
         else:
             response = JSONResponse(envelope(answer.output, inputs.arguments), operation.rest.status)
         name_ignored(response, [*answer.ignored, *inputs.lost])
+        say_outcome(response, answer)
         return response
 
     @asynccontextmanager
@@ -148,10 +157,3 @@ def raw_path(request: Request) -> str:
     """The path as it was sent, still percent-encoded: an encoded slash belongs to its segment."""
     raw: bytes | None = request.scope.get("raw_path")
     return quote(request.scope["path"]) if raw is None else raw.partition(b"?")[0].decode("ascii", "replace")
-
-
-def name_ignored(response: Response, names: Sequence[str]) -> None:
-    """Lists the fields that were not used, as far as a header holds them."""
-    if names:
-        listed = [quote(name[:100], safe="[]._-") for name in names[:_MOST_IGNORED]]
-        response.headers[IGNORED_HEADER] = ", ".join(listed + ["..."] * (len(names) > _MOST_IGNORED))

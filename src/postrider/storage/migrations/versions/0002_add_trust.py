@@ -71,6 +71,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("number IS NULL"),
         postgresql_where=sa.text("number IS NULL"),
     )
+    op.create_index(
+        "ix_audit_events_jobs",
+        "audit_events",
+        ["workspace_id", "job_id"],
+        unique=False,
+        sqlite_where=sa.text("job_id IS NOT NULL"),
+        postgresql_where=sa.text("job_id IS NOT NULL"),
+    )
     op.create_table(
         "audit_heads",
         sa.Column("workspace_id", sa.String(length=40), nullable=False),
@@ -176,6 +184,7 @@ def upgrade() -> None:
         sa.Column("workspace_id", sa.String(length=40), nullable=False),
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("operation", sa.String(length=320), nullable=False),
+        sa.Column("scope", sa.String(length=320), nullable=False),
         sa.Column("payload", JSON_TYPE, nullable=False),
         sa.Column("summary", sa.Text(), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
@@ -223,6 +232,7 @@ def upgrade() -> None:
     op.add_column("api_keys", sa.Column("daily_sends", sa.Integer(), nullable=True))
     op.add_column("api_keys", sa.Column("first_day_sends", sa.Integer(), nullable=True))
     op.add_column("api_keys", sa.Column("expires_at", UtcDateTime(), nullable=True))
+    op.add_column("attempts", sa.Column("credential_id", sa.String(length=40), nullable=True))
     op.add_column("campaigns", sa.Column("credential_id", sa.String(length=40), nullable=True))
     op.add_column("users", sa.Column("password_hash", sa.Text(), nullable=True))
     op.add_column("users", sa.Column("oidc_issuer", sa.String(length=320), nullable=True))

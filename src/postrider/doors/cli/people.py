@@ -1,0 +1,108 @@
+"""``people``: who may sign in, letting somebody in, and passwords."""
+
+import asyncio
+import json
+from typing import Final
+
+import typer
+from sqlalchemy.orm import Session
+
+from postrider.access import people as known
+from postrider.access.links import KEY, RESET_MS, make_link
+from postrider.access.passwords import hash_password
+from postrider.access.people_rules import ROLES, check_email, check_new_password, check_person_name
+from postrider.app import App
+from postrider.doors.cli.opening import cli_actor, opened
+from postrider.doors.cli.words import remark, say
+from postrider.kernel.secret import Secret
+
+_USUAL_ADDRESS: Final = "http://127.0.0.1:8025"
+
+
+def show(as_json: bool) -> None:
+    """Prints everybody."""
+    everybody = asyncio.run(_everybody())
+    if as_json:
+        rows = [
+            {
+                "userId": each.id,
+                "email": each.email,
+                "name": each.name,
+                "signsInWith": each.signs_in,
+                "workspaces": [place._asdict() for place in each.workspaces],
+            }
+            for each in everybody
+        ]
+        say(json.dumps(rows, indent=2))
+        return
+    for each in everybody:
+        places = ", ".join(f"{place.name} ({place.role})" for place in each.workspaces) or "no workspace"
+        say(f"{each.email}  {each.name}; signs in with {each.signs_in}; {places}")
+    if not everybody:
+        say("Nobody yet. Run: postrider serve, and open the link that it prints.")
+
+
+def add(email: str, name: str, role: str, workspace: str | None) -> None:
+    """Lets somebody into a workspace and prints a link for them."""
+    address, words = check_email(email), check_person_name(name, "--name")
+    link = asyncio.run(_add(address, words, role, workspace))
+    say(f"{address} is in. This link sets their password; it works once, within an hour:")
+    say(link)
+
+
+def reset_link(email: str) -> None:
+    """Prints a link with which somebody sets a new password."""
+    say(asyncio.run(_reset_link(check_email(email))))
+    remark("It works once, within an hour, and older ones do not any more. Who opens it signs in as that person.")
+
+
+def set_by_hand(email: str) -> None:
+    """Asks for a password and sets it."""
+    address = check_email(email)
+    asyncio.run(_exists(address))
+    password = check_new_password(
+        typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True), address
+    )
+    asyncio.run(_set(address, Secret(password)))
+    say(f"The password of {address} is set; they are signed out everywhere.")
+
+
+async def _everybody() -> list[known.Known]:
+    async with opened() as app:
+        return await app.database.read(known.people)
+
+
+async def _add(email: str, name: str, role: str, workspace: str | None) -> str:
+    async with opened() as app:
+        actor, now = await cli_actor(app, workspace), app.clock.now()
+
+        def write(session: Session) -> str:
+            person = known.find_person(session, email) or known.add_person(session, email, name, now)
+            wanted = next(each for each in ROLES if each == role)
+            known.add_member(session, actor.workspace_id, person.id, wanted, now)
+            return _link(app, session, person.id)
+
+        return await app.database.write(write)
+
+
+async def _reset_link(email: str) -> str:
+    async with opened() as app:
+        return await app.database.write(lambda session: _link(app, session, known.named_person(session, email).id))
+
+
+async def _exists(email: str) -> None:
+    async with opened() as app:
+        await app.database.read(lambda session: known.named_person(session, email).id)
+
+
+async def _set(email: str, password: Secret) -> None:
+    hashed = hash_password(password)
+    async with opened() as app:
+        await app.database.write(
+            lambda session: known.set_password(session, known.named_person(session, email).id, hashed)
+        )
+
+
+def _link(app: App, session: Session, user_id: str) -> str:
+    token = make_link(session, app.vault.derive(KEY), "reset", user_id, RESET_MS)
+    return f"{app.settings.public_url or _USUAL_ADDRESS}/reset/{token.reveal()}"
