@@ -39,6 +39,12 @@ class Serving:
     key: str
 
 
+def environment_of(home: Path) -> dict[str, str]:
+    """What a process needs to work in ``home``, and in no installation of this machine."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("POSTRIDER_")}
+    return kept | {"POSTRIDER_DATA_DIR": str(home / "data"), "HOME": str(home)}
+
+
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
     """Node in a home of its own. Whatever it ran has kept to loopback."""
@@ -63,9 +69,7 @@ async def owned(tmp_path: Path, prepared_sqlite: Path) -> AsyncIterator[Owned]:
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """An installation for the tests of one file."""
-    home = tmp_path_factory.mktemp("installation")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("POSTRIDER_")}
-    environment = kept | {"POSTRIDER_DATA_DIR": str(home / "data"), "HOME": str(home)}
+    environment = environment_of(tmp_path_factory.mktemp("installation"))
     return Installed(environment, init(environment)["workspaceKey"])
 
 

@@ -4,6 +4,7 @@ import { SignIn } from "./sign_in.mjs";
 
 /**
  * task: {url, headers | oauth} or {command, args, env}, with {tool, arguments}, and what the client itself understands.
+ * With oauth, `revoking` is a page where the person revokes the client before it calls once more.
  * sdk: {newClient, overHttp(url, options), overStdio(server), UnauthorizedError, finish(transport, parameters), era(client, transport)}.
  */
 export async function converse(sdk) {
@@ -16,6 +17,7 @@ export async function converse(sdk) {
     const { resources } = await client.listResources();
     const learnt = {
       server: client.getServerVersion(),
+      capabilities: client.getServerCapabilities(),
       era: sdk.era(client, transport),
       tools: tools.map((tool) => tool.name),
       result,
@@ -23,10 +25,24 @@ export async function converse(sdk) {
       signIns: signIn?.asked ?? 0,
       granted: signIn?.kept?.scope,
     };
+    if (task.revoking) {
+      await signIn.away(task.revoking);
+      learnt.refused = await refused(sdk, () => client.callTool({ name: task.tool, arguments: task.arguments }));
+    }
     await client.close();
     process.stdout.write(`${JSON.stringify(learnt)}\n`);
   } finally {
     signIn?.close();
+  }
+}
+
+async function refused(sdk, call) {
+  try {
+    await call();
+    return false;
+  } catch (error) {
+    if (!(error instanceof sdk.UnauthorizedError)) throw error;
+    return true;
   }
 }
 

@@ -22,6 +22,7 @@ export class SignIn {
     this.sent = randomUUID();
     this.asked = 0;
     this.callback = new Promise((resolve) => listener.on("request", (request, response) => this.#answer(request, response, resolve)));
+    this.visit = new Promise((resolve) => listener.on("request", ({ url }) => url === "/again" && resolve()));
   }
 
   get clientMetadata() {
@@ -55,6 +56,10 @@ export class SignIn {
     this.kept = tokens;
   }
 
+  invalidateCredentials(which) {
+    if (which === "all" || which === "tokens") this.kept = undefined;
+  }
+
   codeVerifier() {
     return this.verifier;
   }
@@ -65,7 +70,13 @@ export class SignIn {
 
   redirectToAuthorization(address) {
     this.asked += 1;
-    process.stdout.write(`${JSON.stringify({ open: address.href })}\n`);
+    this.#open(address.href);
+  }
+
+  /** Shows a page to the person, and waits until they are back: at /again. */
+  async away(address) {
+    this.#open(address);
+    await this.visit;
   }
 
   /** The parameters that the browser brought back. Rejects a foreign state. */
@@ -80,11 +91,15 @@ export class SignIn {
     this.listener.closeAllConnections();
   }
 
+  #open(address) {
+    process.stdout.write(`${JSON.stringify({ open: address })}\n`);
+  }
+
   #answer(request, response, resolve) {
     const address = new URL(request.url, this.redirectUrl);
-    const known = address.pathname === "/callback";
+    const known = ["/callback", "/again"].includes(address.pathname);
     response.writeHead(known ? 200 : 404, { "Content-Type": "text/plain" });
     response.end(known ? "You may close this page." : "Nothing here.");
-    if (known) resolve(address.searchParams);
+    if (address.pathname === "/callback") resolve(address.searchParams);
   }
 }

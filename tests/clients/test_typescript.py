@@ -36,6 +36,8 @@ def creating(campaign: str) -> dict[str, Any]:
 def assert_understood(learnt: dict[str, Any], kind: Kind, campaign: str) -> None:
     assert learnt["server"]["name"] == "postrider" and learnt["era"] == kind.revision
     assert {"create_campaign", "list_campaigns", "start_campaign"} <= set(learnt["tools"])
+    lists = [learnt["capabilities"][name] for name in ("tools", "prompts", "resources")]
+    assert not any(listed.get("listChanged") for listed in lists) and lists[2]["subscribe"] is True
     assert "postrider://analytics/overview" in learnt["resources"]
     assert learnt["result"].get("isError") is not True
     assert learnt["result"]["structuredContent"]["name"] == campaign

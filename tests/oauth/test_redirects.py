@@ -167,3 +167,22 @@ async def test_the_port_of_the_request_is_part_of_the_code(oauth: OAuthRig) -> N
     other = await oauth.redeem(client_id, code, verifier, redirect_uri=NATIVE)
     assert other.json()["error"] == "invalid_grant"
     assert (await oauth.redeem(client_id, code, verifier, redirect_uri=asked)).status_code == 200
+
+
+@on_one_database
+async def test_an_address_in_an_app_s_own_scheme_is_passed_over_beside_others(oauth: OAuthRig) -> None:
+    own = "cursor://anysphere.cursor-mcp/oauth/callback"
+    registered = await oauth.register(own, WEB)
+    assert registered["redirect_uris"] == [WEB]
+    _, challenge = verifier_and_challenge()
+    answer = await oauth.browser.get(oauth.request(registered["client_id"], challenge, redirect_uri=own))
+    assert answer.status_code == 400 and "location" not in answer.headers
+    refused = await oauth.http.post("/oauth/register", json={"client_name": "App", "redirect_uris": [own]})
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_redirect_uri")
+
+
+@pytest.mark.parametrize("uri", ["javascript://app.test/%0aalert(1)", "data://app.test/", "file://app.test/x"])
+@on_one_database
+async def test_beside_others_a_dangerous_scheme_is_still_refused(oauth: OAuthRig, uri: str) -> None:
+    refused = await oauth.http.post("/oauth/register", json={"client_name": "App", "redirect_uris": [WEB, uri]})
+    assert refused.status_code == 400

@@ -134,7 +134,7 @@ def create_api_key(ctx: Context, request: CreateApiKey) -> NewApiKey:
     """Create an API key for this workspace. The answer holds the key, which cannot be shown again.
 
     It may never do more than the credential that makes it: scopes, autonomy, toolsets. A credential with a limit of its
-    own on sending makes no keys that send.
+    own on sending makes no keys that send, and a connected app makes none at all: they would outlive its revocation.
     """
     _check_reach(ctx, request)
     key = make_key("workspace_key", ctx.vault.derive("api-keys"))
@@ -196,6 +196,12 @@ def platform_keys(session: Session, now: datetime) -> list[ApiKeyOut]:
 
 def _check_reach(ctx: Context, request: CreateApiKey) -> None:
     """Raises: InvalidInput, Forbidden where the key would reach further than the credential that makes it."""
+    if ctx.actor.kind == "oauth_grant":
+        raise Forbidden(
+            "A connected app makes no keys: they would go on working after the app was put out.",
+            code="APP_MAKES_NO_KEYS",
+            hint="A person makes the key on the keys page, or with: postrider keys create",
+        )
     actor = ctx.actor
     if not check_name(request.name, "name").strip():
         raise InvalidInput("name is empty.", field="name", hint="Say what the key is for, on one line.")

@@ -5,9 +5,11 @@ its own. Nothing here waits for a person: the caller is told what is needed, and
 """
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -125,7 +127,7 @@ class Dispatcher:
         try:
             check_authority(operation, call.actor)
             checked, ignored, token = _parse(operation, call)
-            settlement = self._settlement(operation, call, checked, token)
+            settlement = self._settlement(operation, call, checked, token, await _digests(call.files))
             output = await self._settled(operation, call, checked, settlement)
         except PersonWanted as wanted:
             error = await self._ask_person(operation, call, wanted)
@@ -134,6 +136,12 @@ class Dispatcher:
         except PostriderError as error:
             if settlement is None or settlement.started_id is None:
                 await self._note_refusal(operation, call, checked, error)
+            raise
+        except Exception:
+            if settlement is None or settlement.started_id is None:
+                # A bug, or a database that is away: then there is nowhere to write it down either.
+                with suppress(DBAPIError):
+                    await self._note(operation, call, checked, "failed", PostriderError.code)
             raise
         return Answer(output, ignored, settlement.undo_id, settlement.replayed)
 
@@ -191,20 +199,28 @@ class Dispatcher:
     async def _note_refusal(
         self, operation: Operation, call: Call, checked: BaseModel | None, error: PostriderError
     ) -> None:
+        await self._note(operation, call, checked, "refused", error.error_code)
+
+    async def _note(
+        self, operation: Operation, call: Call, checked: BaseModel | None, outcome: Outcome, code: str
+    ) -> None:
+        """Writes down a call that had no effect, in a transaction of its own."""
         deed = Deed(
             actor=call.actor,
             operation=operation.name,
             effect=operation.effect.value,
-            outcome="refused",
-            arguments_hash="" if checked is None else hash_arguments(checked),
+            outcome=outcome,
+            arguments_hash="" if checked is None else hash_arguments(self._vault, checked),
             request_id=call.request_id,
-            error_code=error.error_code,
+            error_code=code,
             target_id=None if checked is None else target_of(checked),
         )
         await self._writer(call)(lambda context: record(context.session, deed, context.now))
 
-    def _settlement(self, operation: Operation, call: Call, checked: BaseModel, token: str | None) -> Settlement:
-        hashed = hash_arguments(checked)
+    def _settlement(
+        self, operation: Operation, call: Call, checked: BaseModel, token: str | None, files: Mapping[str, str]
+    ) -> Settlement:
+        hashed = hash_arguments(self._vault, checked, files)
         actor, keyed = call.actor, None
         if call.idempotency_key is not None:
             key = check_key(call.idempotency_key)
@@ -308,6 +324,16 @@ def _ending(error: BaseException) -> tuple[str, Outcome, bool]:
     if isinstance(error, PostriderError):
         return error.error_code, "refused", not isinstance(error, Upstream) or error.retryable
     return ("CANCELLED" if isinstance(error, asyncio.CancelledError) else "INTERNAL_ERROR"), "failed", False
+
+
+async def _digests(files: Mapping[str, UploadedFile]) -> dict[str, str]:
+    """SHA-256 (hex) of the files of a call: with another file it is another call."""
+    return {name: await asyncio.to_thread(_digest, file.path) for name, file in files.items()}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _parse(operation: Operation, call: Call) -> tuple[BaseModel, list[str], str | None]:

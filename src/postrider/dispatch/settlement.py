@@ -13,7 +13,7 @@ from postrider.audit.queries import Deed, Outcome, record
 from postrider.dispatch.gate import Gate
 from postrider.idempotency.queries import KeyedCall, begin_keyed, find_answer, finish_keyed, release_keyed
 from postrider.kernel.context import Actor, Context
-from postrider.kernel.ids import KINDS
+from postrider.kernel.ids import kind_of
 from postrider.kernel.operation import Operation
 from postrider.undo.queries import keep_undo
 
@@ -49,6 +49,8 @@ class Settlement:
 
         Raises: Conflict, ConfirmationNeeded, Forbidden, PersonWanted.
         """
+        # The transaction may run again, after a deadlock: nothing of the time before counts.
+        self.undo_id, self.started_id, self.replayed = None, None, False
         kept = None if self.keyed is None else begin_keyed(ctx.session, self.keyed, ctx.now)
         if kept is not None:
             return self._replay(kept)
@@ -125,7 +127,7 @@ def target_of(checked: BaseModel) -> str | None:
 
 def _ids(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        if value.partition("_")[0] in KINDS and len(value) <= 40:
+        if kind_of(value) is not None:
             yield value
     elif isinstance(value, dict):
         for inner in value.values():

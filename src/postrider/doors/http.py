@@ -29,6 +29,7 @@ from postrider.doors.web.metrics import metrics
 from postrider.doors.web.people import PeopleDoor
 from postrider.doors.web.tracking import TrackingDoor
 from postrider.doors.web.unsubscribe import UnsubscribeDoor
+from postrider.files.store import FOLDER, UNFINISHED
 from postrider.kernel.errors import NotFound
 
 
@@ -57,6 +58,7 @@ def http_app(installation: Installation, binding: Binding | None = None, run_job
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         remove_stale(settings.data_dir / "uploads")
+        remove_stale(settings.data_dir / FOLDER, UNFINISHED)
         async with mcp_lifespan():
             yield
 

@@ -65,6 +65,12 @@ class SealerLoop:
                 self._told[workspace_id] = monotonic() + TOLD_AGAIN_SECONDS
                 log.error("audit_chain_broken", workspace_id=workspace_id, mend="Run: postrider audit verify")
             return 0
+        except Exception as error:
+            if is_away(error):
+                raise
+            # The rows of one workspace must not keep those of the others from being sealed.
+            log.exception("workspace_not_sealed", workspace_id=workspace_id)
+            return 0
 
     async def _pause(self) -> None:
         try:

@@ -52,5 +52,10 @@ def create_upload(ctx: Context, request: CreateUpload) -> UploadCreated:
         name=row.name,
         size_bytes=row.size_bytes,
         expires_at=row.expires_at,
-        how=f"curl -T leads.csv '{url}'; then import_leads_csv with uploadId {row.id}",
+        how=f"curl -T leads.csv '{_reached(url)}'; then import_leads_csv with uploadId {row.id}",
     )
+
+
+def _reached(url: str) -> str:
+    """The address in full, as far as it is known: without a public one, the caller knows by which they came."""
+    return f"http://ADDRESS-OF-THIS-SERVER{url}" if url.startswith("/") else url

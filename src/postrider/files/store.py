@@ -1,8 +1,6 @@
 """Files on disk: one folder for each kind and workspace, each file under its id, readable by this user alone."""
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
@@ -11,6 +9,8 @@ from postrider.kernel.ids import check_id, random_text
 FileKind = Literal["upload", "export"]
 
 FOLDER: Final = "files"
+UNFINISHED: Final = "*/*/*.part"
+"""Below the folder: what is still being received."""
 
 
 def path_of(data_dir: Path, kind: FileKind, workspace_id: str, file_id: str) -> Path:
@@ -52,14 +52,6 @@ class Incoming:
 def remove(data_dir: Path, kind: FileKind, workspace_id: str, file_id: str) -> None:
     """Deletes a file, if it is there."""
     path_of(data_dir, kind, workspace_id, file_id).unlink(missing_ok=True)
-
-
-def remove_unfinished(data_dir: Path, is_stale: Callable[[Path], bool]) -> None:
-    """Deletes what killed processes have left behind."""
-    for path in (data_dir / FOLDER).glob("*/*/*.part"):
-        with suppress(FileNotFoundError):
-            if is_stale(path):
-                path.unlink()
 
 
 def _folder(data_dir: Path, kind: FileKind, workspace_id: str) -> Path:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NoReturn, get_args
 from urllib.parse import urlsplit
 
-from postrider.grants.rules import redirect_problem, shown_name
+from postrider.grants.rules import is_app_scheme, redirect_problem, shown_name
 from postrider.kernel.errors import InvalidInput
 from postrider.storage.base import JsonObject
 
@@ -70,11 +70,16 @@ def _redirect_uris(found: Mapping[str, object]) -> tuple[str, ...]:
     uris = found.get("redirect_uris")
     if not isinstance(uris, list) or not 0 < len(uris) <= _MOST_REDIRECTS:
         _refuse("redirect_uris", f"has to be a list of 1 to {_MOST_REDIRECTS} addresses", BAD_REDIRECT)
+    kept: dict[str, None] = {}
     for place, uri in enumerate(uris):
         problem = redirect_problem(uri) if isinstance(uri, str) else "has to be a text"
-        if problem is not None:
+        if problem is None:
+            kept[uri] = None
+        elif not isinstance(uri, str) or not is_app_scheme(uri):
             _refuse(f"redirect_uris[{place}]", problem, BAD_REDIRECT)
-    return tuple(dict.fromkeys(str(uri) for uri in uris))
+    if not kept:
+        _refuse("redirect_uris", "has to hold an https address, or one on loopback", BAD_REDIRECT)
+    return tuple(kept)
 
 
 def _check_types(found: Mapping[str, object]) -> None:

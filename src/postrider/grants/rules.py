@@ -30,6 +30,9 @@ _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _URI_TEXT: Final = re.compile(r"[A-Za-z0-9!$%&'()*+,./:;=?@\[\]_~-]+")
 """No space, no backslash, no fragment, nothing that a browser would repair."""
 
+_APP_SCHEME: Final = re.compile(
+    r"(?!(?:https?|javascript|data|file|vbscript|ftp|wss?):)[a-z][a-z0-9+.-]*://[a-z0-9.-]+/[\w./-]*"
+)
 _WEB: Final = re.compile(r"https://([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::([0-9]{1,5}))?((?:[/?].*)?)")
 _LOOPBACK: Final = re.compile(r"http://(127\.0\.0\.1|\[::1\]|localhost)(?::([0-9]{1,5}))?((?:[/?].*)?)")
 _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
@@ -128,6 +131,12 @@ def redirect_problem(uri: str) -> str | None:
     if any(part in (".", "..") for part in match.group(3).partition("?")[0].lower().replace("%2e", ".").split("/")):
         return "has dots in its path that lead elsewhere"
     return None
+
+
+def is_app_scheme(uri: str) -> bool:
+    """Whether ``uri`` is an address in a scheme of the app's own, as cursor://… is. It is never used, but an app that
+    names it beside others is let in for those."""
+    return len(uri) <= LONGEST_URI and _APP_SCHEME.fullmatch(uri) is not None
 
 
 def redirect_matches(registered: Iterable[str], presented: str) -> bool:

@@ -30,6 +30,11 @@ class ConversationChoice(Input):
     def takes_all(self) -> bool:
         return self.select_all
 
+    @property
+    def named(self) -> list[str]:
+        """The ids that were given."""
+        return self.conversation_ids
+
 
 def chosen(
     ctx: Context, request: ConversationChoice, still: ColumnElement[bool] | None = None
@@ -39,7 +44,7 @@ def chosen(
     ``still``: of those that filters select, only the ones that the call would change, so that calling again gets on.
     Raises: InvalidInput without a clear choice, NotFound.
     """
-    if request.select_all and not request.conversation_ids:
+    if request.select_all and not request.named:
         if request.filters is not None and not request.filters.chooses:
             raise InvalidInput(
                 "filters is empty.",
@@ -51,15 +56,15 @@ def chosen(
         raise InvalidInput(
             "filters and excludeIds go with selectAll: true, and selectAll goes without ids.",
             field="selectAll",
-            hint="Give either conversationIds, or selectAll with filters.",
+            hint="Give either ids, or selectAll with filters.",
         )
-    if not request.conversation_ids:
+    if not request.named:
         raise InvalidInput(
             "No conversation is selected.",
             field="conversationIds",
             hint="Give conversationIds (see list_conversations), or selectAll: true with filters.",
         )
-    return conversations_by_id(ctx, request.conversation_ids, "conversationIds"), 0
+    return conversations_by_id(ctx, request.named, "conversationIds"), 0
 
 
 def _selected(

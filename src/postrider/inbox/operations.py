@@ -8,9 +8,9 @@ from sqlalchemy import func, or_
 
 from postrider.access.safety import is_locked_down
 from postrider.campaigns.tables import Campaign
+from postrider.inbox.choosing import ConversationChoice, chosen
 from postrider.inbox.conversations import (
     ConversationFilters,
-    conversations_by_id,
     find_conversation,
     matching,
     tag_named,
@@ -26,13 +26,11 @@ from postrider.inbox.tables import Conversation
 from postrider.inbox.thread import Position, load_thread
 from postrider.inbox.withholding import WITHHELD, with_hidden_previews
 from postrider.kernel.context import Context
-from postrider.kernel.errors import InvalidInput
 from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
 from postrider.kernel.page import Page, PageInput, read_cursor, write_cursor
 from postrider.leads.tables import Lead
 from postrider.storage.paging import cursor_instant
 
-MAX_AT_ONCE = 500
 MAX_PREVIEW = 200
 DEFAULT_MESSAGES = 20
 MAX_MESSAGES = 100
@@ -245,25 +243,17 @@ def get_conversation(ctx: Context, request: GetConversation) -> ConversationOut:
     )
 
 
-class TagConversation(Input):
+class TagConversation(ConversationChoice):
     """Which conversations, and the label. Give conversationIds, conversationId, or selectAll with filters."""
 
     ai_tag: Annotated[
         str | None, Field(max_length=60, description="A label from list_tags; null takes the label away.")
     ]
-    conversation_ids: Annotated[
-        list[Annotated[str, Field(max_length=40)]], Field(max_length=MAX_AT_ONCE, description="At most 500.")
-    ] = []
     conversation_id: Annotated[str | None, Field(max_length=40, description="Just one.")] = None
-    select_all: Annotated[bool, Field(description="All that filters select, except excludeIds.")] = False
-    filters: Annotated[
-        ConversationFilters | None, Field(description="Which ones; an empty or blank filter is refused.")
-    ] = None
-    exclude_ids: Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=MAX_AT_ONCE)] = []
 
     @property
-    def takes_all(self) -> bool:
-        return self.select_all
+    def named(self) -> list[str]:
+        return [*self.conversation_ids, *([self.conversation_id] if self.conversation_id is not None else [])]
 
 
 class Tagged(Output):
@@ -290,50 +280,13 @@ def tag_conversation(ctx: Context, request: TagConversation) -> Tagged:
     conversations change in one call; remaining says how many are left.
     """
     label = tag_named(ctx.session, ctx.workspace_id, request.ai_tag) if request.ai_tag is not None else None
-    chosen, remaining = _chosen(ctx, request, label)
-    held = {conversation.id: held_label(conversation) for conversation in chosen}
+    found, remaining = chosen(ctx, request, Conversation.ai_tag.is_distinct_from(label))
+    held = {conversation.id: held_label(conversation) for conversation in found}
     changed = [
-        conversation.id for conversation in chosen if apply_label(ctx.session, ctx.vault, conversation, label, ctx.now)
+        conversation.id for conversation in found if apply_label(ctx.session, ctx.vault, conversation, label, ctx.now)
     ]
     modified = len(changed)
     if modified:
         ctx.undoable(relabelling(label, {each: held[each] for each in changed}))
         ctx.wake("sender")
     return Tagged(modified=modified, remaining=remaining)
-
-
-def _chosen(ctx: Context, request: TagConversation, label: str | None) -> tuple[list[Conversation], int]:
-    """The conversations to label, and how many more there are. Raises: InvalidInput without a selection."""
-    ids = [*request.conversation_ids, *([request.conversation_id] if request.conversation_id is not None else [])]
-    if request.select_all and not ids:
-        if request.filters is not None and not request.filters.chooses:
-            raise InvalidInput(
-                "filters is empty.",
-                field="filters",
-                hint="Leave filters out to take all open conversations, or give one of its fields a value.",
-            )
-        return _selected(ctx, request, label)
-    if request.select_all or request.filters is not None or request.exclude_ids:
-        raise InvalidInput(
-            "filters and excludeIds go with selectAll: true, and selectAll goes without ids.",
-            field="selectAll",
-            hint="Give either ids, or selectAll with filters.",
-        )
-    if not ids:
-        raise InvalidInput(
-            "No conversation is selected.",
-            field="conversationIds",
-            hint="Give conversationIds (see list_conversations), or selectAll: true with filters.",
-        )
-    return conversations_by_id(ctx, ids, "conversationIds"), 0
-
-
-def _selected(ctx: Context, request: TagConversation, label: str | None) -> tuple[list[Conversation], int]:
-    """Those that the filters select and that do not have the label yet, so that calling again gets on."""
-    condition = matching(ctx, request.filters or ConversationFilters()) & Conversation.ai_tag.is_distinct_from(label)
-    if request.exclude_ids:
-        condition &= Conversation.id.not_in(request.exclude_ids)
-    total = ctx.session.execute(with_people(func.count()).where(condition)).scalar_one()
-    query = with_people(Conversation).where(condition).order_by(Conversation.id).limit(MAX_AT_ONCE)
-    rows: list[Conversation] = list(ctx.session.scalars(query))
-    return rows, total - len(rows)

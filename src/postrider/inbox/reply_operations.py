@@ -193,9 +193,8 @@ def _addressed(ctx: Context, request: SendReply) -> _Addressed:
     if lead is None:
         raise Conflict("The lead of this conversation has been deleted.", hint="There is nobody to reply to.")
     html = reply_html(request.body)
-    due_at = sending_instant(request.scheduled_for, ctx.now)
-    if request.scheduled_for is None:
-        due_at += timedelta(seconds=safety_of(ctx.session, ctx.workspace_id).reply_hold_seconds)
+    hold = timedelta(seconds=safety_of(ctx.session, ctx.workspace_id).reply_hold_seconds)
+    due_at = max(sending_instant(request.scheduled_for, ctx.now), ctx.now + hold)
     cc, bcc = copy_addresses(request.cc, request.bcc, lead.email)
     for address in (lead.email, *cc, *bcc):
         _check_allowed(ctx, address)

@@ -2,14 +2,27 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 from pydantic import BaseModel
 
+from postrider.kernel.secret import Secret
+from postrider.kernel.vault import Vault
 
-def hash_arguments(checked: BaseModel) -> str:
-    """SHA-256 (hex) of checked arguments in one form: by outside name, sorted, defaults filled in, secrets masked."""
-    text = json.dumps(checked.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+
+def hash_arguments(vault: Vault, checked: BaseModel, files: Mapping[str, str] | None = None) -> str:
+    """A keyed hash (hex) of checked arguments in one form: by outside name, sorted, defaults filled in.
+
+    Keyed, because a single address could be guessed from a bare one; so secrets can count as well. ``files``: digests
+    of what came beside the arguments.
+    """
+    values = [checked.model_dump(by_alias=True), *([dict(files)] if files else [])]
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), default=_plain)
+    return vault.fingerprint("arguments", text)
+
+
+def _plain(value: object) -> str:
+    return value.reveal() if isinstance(value, Secret) else str(value)
 
 
 def digest_of(content: object) -> str:

@@ -147,7 +147,7 @@ def _start_token(ctx: Context, campaign_id: str) -> str | None:
         facts = start_facts(ctx, request)
     except Conflict:
         return None
-    return token_for(ctx, start.name, hash_arguments(request), facts)
+    return token_for(ctx, start.name, hash_arguments(ctx.vault, request), facts)
 
 
 def content_hash(program: Program, leads: int) -> str:

@@ -23,6 +23,7 @@ from mcp_types import (
     PaginatedRequestParams,
     ReadResourceRequestParams,
     ReadResourceResult,
+    ServerCapabilities,
     SubscribeRequestParams,
     SubscriptionsListenRequestParams,
     SubscriptionsListenResult,
@@ -108,10 +109,23 @@ class Handlers(Protocol):
         ...
 
 
+class SteadyServer(Server[Any]):
+    """A server whose lists of tools, prompts and resources never change while it lives."""
+
+    def get_capabilities(self, *given: Any, **named: Any) -> ServerCapabilities:
+        """What it says that it can do."""
+        found = super().get_capabilities(*given, **named)
+        # The SDK takes every server that has streams for one that tells of changed lists on them.
+        for listed in (found.tools, found.prompts, found.resources):
+            if listed is not None:
+                listed.list_changed = False
+        return found
+
+
 def build_server(handlers: Handlers, state: RequestStateBoundary | None = None) -> Server[Any]:
     """A server that answers with ``handlers``. ``state``: the seal of what clients carry from one call to the next;
     None for a process that serves one client."""
-    server: Server[Any] = Server(
+    server = SteadyServer(
         NAME,
         version=version("postrider"),
         title="Postrider",

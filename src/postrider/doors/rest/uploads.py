@@ -69,8 +69,8 @@ async def _feed(request: Request, boundary: bytes, reader: "_FormReader") -> Non
         raise InvalidInput("The multipart body ends too early.", hint=_HINT)
 
 
-def remove_stale(folder: Path) -> None:
-    """Deletes uploads that a killed process left behind a day ago or longer."""
+def remove_stale(folder: Path, pattern: str = "*.upload") -> None:
+    """Deletes files that a killed process left behind, half written, a day ago or longer."""
     if not folder.is_dir():
         return
     # The file system's own time: the clock of the installation may be a virtual one.
@@ -78,7 +78,7 @@ def remove_stale(folder: Path) -> None:
     mark.touch()
     now = mark.stat().st_mtime
     mark.unlink()
-    for path in folder.glob("*.upload"):
+    for path in folder.glob(pattern):
         with suppress(FileNotFoundError):
             if now - path.stat().st_mtime > _STALE_SECONDS:
                 path.unlink()
