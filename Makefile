@@ -8,8 +8,9 @@ NODE_READY := tests/clients/node_modules/.ready
 WORKERS ?= 2
 
 # Minutes of test time that each suite may take, summed over the workers; then the limit of the whole run.
-BUDGETS := unit=1 properties=2 contract=3 features=4 engine=9 integration=5 e2e=6 simulation=3 clients=3
-RUN_SECONDS := 1350
+BUDGETS := unit=1 properties=2 contract=5 features=6 engine=10 integration=5 e2e=7 simulation=4 clients=4 oauth=3 people=2 audit=2 \
+	views=3
+RUN_SECONDS := 1500
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -15,7 +15,20 @@ from typing import Final
 
 PAGE: Final = Path("docs/threats.md")
 THREATS: Final[dict[str, int]] = {
-    "T": 4, "O": 10, "M": 4, "P": 4, "S": 4, "H": 3, "C": 2, "F": 2, "L": 3, "B": 2, "E": 2, "D": 1, "R": 1, "A": 1,
+    "T": 4,
+    "O": 10,
+    "M": 4,
+    "P": 4,
+    "S": 4,
+    "H": 3,
+    "C": 2,
+    "F": 2,
+    "L": 3,
+    "B": 2,
+    "E": 2,
+    "D": 1,
+    "R": 1,
+    "A": 1,
     "X": 2,
 }
 """How many threats of each kind there are, numbered from 1."""

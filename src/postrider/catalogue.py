@@ -11,6 +11,7 @@ from postrider.analytics import operations as analytics
 from postrider.audit import export_operations as audit_export
 from postrider.audit import operations as audit
 from postrider.campaigns import deletion_operations as deletion
+from postrider.campaigns import import_operations as imports
 from postrider.campaigns import lead_operations as campaign_leads
 from postrider.campaigns import operations as campaigns
 from postrider.campaigns import operations_launch as campaign_launch
@@ -38,6 +39,7 @@ MODULES: tuple[ModuleType, ...] = (
     campaigns,
     campaign_launch,
     leads,
+    imports,
     campaign_leads,
     campaign_lead_lists,
     removal,

@@ -4,7 +4,7 @@ import { SignIn } from "./sign_in.mjs";
 
 /**
  * task: {url, headers | oauth} or {command, args, env}, with {tool, arguments}, and what the client itself understands.
- * With oauth, `revoking` is a page where the person revokes the client before it calls once more.
+ * With oauth, `revoking` is a page where the person revokes the client before it calls again.
  * sdk: {newClient, overHttp(url, options), overStdio(server), UnauthorizedError, finish(transport, parameters), era(client, transport)}.
  */
 export async function converse(sdk) {
@@ -27,7 +27,7 @@ export async function converse(sdk) {
     };
     if (task.revoking) {
       await signIn.away(task.revoking);
-      learnt.refused = await refused(sdk, () => client.callTool({ name: task.tool, arguments: task.arguments }));
+      learnt.refused = await refusedSoon(sdk, () => client.callTool({ name: "list_campaigns", arguments: {} }));
     }
     await client.close();
     process.stdout.write(`${JSON.stringify(learnt)}\n`);
@@ -36,13 +36,18 @@ export async function converse(sdk) {
   }
 }
 
-async function refused(sdk, call) {
-  try {
-    await call();
-    return false;
-  } catch (error) {
-    if (!(error instanceof sdk.UnauthorizedError)) throw error;
-    return true;
+/** Whether a call is refused within the second that a revocation may take. */
+async function refusedSoon(sdk, call) {
+  const end = performance.now() + 1000;
+  for (;;) {
+    const late = performance.now() > end;
+    try {
+      await call();
+    } catch (error) {
+      if (!(error instanceof sdk.UnauthorizedError)) throw error;
+      return true;
+    }
+    if (late) return false;
   }
 }
 

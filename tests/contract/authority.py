@@ -35,6 +35,7 @@ SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 LETTERS: Final = {
     "INSUFFICIENT_SCOPE": "S",
     "FORBIDDEN": "P",
+    "APP_MAKES_NO_KEYS": "A",
     "AUTONOMY_READONLY": "R",
     "AUTONOMY_DRAFT": "D",
     "CONFIRMATION_NEEDED": "C",
@@ -43,6 +44,7 @@ LETTERS: Final = {
 LEGEND: Final = """\
 # For each operation and kind of credential: may one that has this scope (with the scopes which that includes) call it?
 # Letters: autonomy readonly, draft, confirm, free. "." it may; S the scope is missing; P a platform key is needed;
+# A it is not for connected apps;
 # R it only reads; D it only prepares; C it is shown the facts first and wants a yes. Operations with C or D are
 # called with arguments that make mail leave, destroy data or change where data goes; with others they may be harmless.
 # What makes mail leave wants the scope send, also of operations that otherwise only prepare.
@@ -56,6 +58,7 @@ GRAVE: Final[dict[str, dict[str, Any]]] = {
     "resume_campaign": {"id": "{paused}"},
     "add_leads_to_campaign": {"id": "{running}", "leads": [{"email": "x@rows.test"}]},
     "import_campaign_leads_csv": {"id": "{running}", "csv": "email\nx@rows.test\n"},
+    "import_leads_csv": {"csv": "email,firstName\nactive@rows.test,New\n", "skipDuplicates": False},
     "update_lead": {"id": "{lead}", "firstName": "New"},
     "send_test_email": {"id": "{draft}", "sequenceStep": 0, "mailboxId": "{mailbox}", "customEmail": "me@rows.test"},
     "create_mailbox": {"email": "new@rows.test", "smtp": {"host": "smtp.rows.test", "port": 587, "password": "x"}},

@@ -1,6 +1,7 @@
 """Serves one workspace over stdio, as `postrider stdio --workspace` does, without an engine that would move things."""
 
 import sys
+from dataclasses import replace
 
 import anyio
 
@@ -20,7 +21,9 @@ async def main() -> None:
         app = build(load_settings())
         actor = await app.database.read(lambda session: local_actor(session, sys.argv[1]))
         assert actor is not None
-        await serve_stdio(Projection(app, MAIN, lambda ctx: actor), wire)
+        # What would be asked first names what it is about: answers are compared that have nothing to ask.
+        free = replace(actor, autonomy="free")
+        await serve_stdio(Projection(app, MAIN, lambda ctx: free), wire)
         await app.close()
 
 

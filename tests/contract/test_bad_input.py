@@ -15,6 +15,7 @@ from tests.contract.tenancy_rows import ROWS
 
 OPERATIONS = list(load_catalogue())
 NAMES = [operation.name for operation in OPERATIONS]
+OF_ANY_KIND = {("list_audit_events", "targetId"), ("export_audit_events", "targetId")}
 ABSENT = {kind: new_id(kind) for kind in ("camp", "lead", "cl", "mbx", "conv", "rep", "agent", "job")}
 
 
@@ -138,7 +139,7 @@ async def test_an_id_of_the_wrong_kind_says_what_it_is(installation: Installatio
         for row in ROWS[name]:
             for field, value in row.items():
                 kind = value.strip("{}") if isinstance(value, str) else ""
-                if kind not in wrong:
+                if kind not in wrong or (name, field) in OF_ANY_KIND:
                     continue
                 arguments = {key: ABSENT.get(str(given).strip("{}"), given) for key, given in row.items()}
                 arguments[field] = ABSENT[wrong[kind]]

@@ -14,7 +14,7 @@ from postrider.doors.mcp.projection import Projection
 from postrider.doors.mcp.prompts import PROMPTS, Recipe
 from postrider.doors.mcp.running import DOOR_TOOLS
 from postrider.doors.mcp.server import build_server
-from postrider.doors.mcp.surface import FULL, MAIN, READONLY, Surface
+from postrider.doors.mcp.surface import FULL, MAIN, READONLY, Surface, surface_at
 from postrider.kernel.context import Actor
 from tests.conftest import Installation
 from tests.features.inbox_world import inbox
@@ -142,6 +142,15 @@ async def test_whoever_may_not_list_is_told_no_ids(installation: Installation) -
     ):
         async with connect(installation, actor=actor) as client:
             assert (await client.complete(CAMPAIGNS, {"name": "id", "value": ""})).completion.values == []
+
+
+async def test_a_surface_completes_only_what_it_serves(installation: Installation) -> None:
+    await installation.call("create_campaign", name="Spring")
+    surface = surface_at("/mcp/x/tags", CATALOGUE)
+    async with connect(installation, surface) as client:
+        for ref, name in ((CAMPAIGNS, "id"), (PromptReference(name="diagnose_campaign"), "campaignId")):
+            with pytest.raises(MCPError, match="takes"):
+                await client.complete(ref, {"name": name, "value": ""})
 
 
 async def test_what_takes_no_such_argument_cannot_be_completed(installation: Installation) -> None:

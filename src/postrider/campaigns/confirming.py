@@ -6,18 +6,20 @@ already, so that nobody is asked about one that would be refused.
 
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from postrider.campaigns.documents import ScheduleInput
 from postrider.campaigns.states import RUNNING
 from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.kernel.arguments import digest_of
+from postrider.kernel.errors import Conflict
 from postrider.kernel.policy import Facts
 from postrider.kernel.zones import rfc3339
+from postrider.storage.rows import CHUNK
 
 FILLS_AND_SENDS: Final = frozenset({"active", "completed"})
 """States of a campaign in which a lead that is put into it is written to: a completed one becomes active again."""
@@ -79,6 +81,7 @@ def edit_facts(session: Session, row: Campaign, changed: Sequence[str], content:
         cause="send",
         people=found.people,
         content_digest=digest_of(content),
+        leaves_from=(row.id,),
     )
 
 
@@ -99,21 +102,74 @@ def filling_facts(row: Campaign, people: int, revision: str, now: datetime) -> F
         people=people,
         first_send_at=first,
         content_digest=content_digest(row),
+        leaves_from=(row.id,),
     )
+
+
+def check_agreed(row: Campaign, *, agreed: bool) -> None:
+    """Returns unless leads that are put into the campaign would be written to, and nobody has agreed to that: it was
+    started after the call had been let in. ``row`` is locked. Raises: Conflict."""
+    if agreed or row.status not in FILLS_AND_SENDS:
+        return
+    raise Conflict(
+        f"The campaign {row.id} has become {row.status} meanwhile: whoever is put into it now is written to, and "
+        "nobody has agreed to that. Those who were put into it before stay.",
+        code="STARTED_MEANWHILE",
+        hint="Make the same call again to have the facts shown; those who are in the campaign already are skipped.",
+        details={"id": row.id, "status": row.status},
+    )
+
+
+def check_edits_agreed(session: Session, workspace_id: str, lead_ids: Sequence[str], *, agreed: bool) -> None:
+    """Returns unless running campaigns write to one of these edited leads, and nobody has agreed to that.
+
+    Raises: Conflict.
+    """
+    for start in range(0, 0 if agreed else len(lead_ids), CHUNK):
+        there = _running(Campaign.id).where(
+            Enrollment.workspace_id == workspace_id, Enrollment.lead_id.in_(lead_ids[start : start + CHUNK])
+        )
+        found = session.scalar(there.limit(1))
+        if found is not None:
+            raise Conflict(
+                f"The campaign {found} writes to leads of the file meanwhile: changing them changes what leaves, and "
+                "nobody has agreed to that. What was imported before stays.",
+                code="STARTED_MEANWHILE",
+                hint="Import the file again to have the facts shown, or with skipDuplicates true.",
+                details={"id": found},
+            )
+
+
+def merge_facts(session: Session, workspace_id: str, rows: int, digest: str) -> Facts | None:
+    """Of an import that changes leads it finds; None where no running campaign writes to anybody. ``rows``: of the
+    file, ``digest``: of the file."""
+    query = _running(Campaign.id, Campaign.revision, func.count(), func.max(Enrollment.id)).where(
+        Enrollment.workspace_id == workspace_id
+    )
+    running = sorted(tuple(row) for row in session.execute(query.group_by(Campaign.id, Campaign.revision)))
+    if not running:
+        return None
+    people = min(rows, sum(count for _, _, count, _ in running))
+    return Facts(
+        summary=f"{_counted(len(running), 'campaign is', 'campaigns are')} running: an import that updates leads "
+        f"changes what {_up_to(people)} in them are sent, and emails that are held for want of a value leave.",
+        subject=running[0][0] if len(running) == 1 else workspace_id,
+        revision=digest_of([[list(each) for each in running], digest]),
+        cause="send",
+        people=people,
+        leaves_from=tuple(each[0] for each in running),
+    )
+
+
+def _running(*columns: Any) -> "Select[Any]":
+    """Of places in running campaigns that may still be written to."""
+    joined = (Enrollment.workspace_id == Campaign.workspace_id) & (Enrollment.campaign_id == Campaign.id)
+    return select(*columns).join(Enrollment, joined).where(Enrollment.status.in_(RUNNING), Campaign.status == "active")
 
 
 def lead_edit_facts(session: Session, workspace_id: str, lead_id: str, updated_at: datetime) -> Facts | None:
     """Of changing the values of a lead that running campaigns still write to; None where there is none."""
-    query = (
-        select(Campaign.id)
-        .join(Enrollment, (Enrollment.workspace_id == Campaign.workspace_id) & (Enrollment.campaign_id == Campaign.id))
-        .where(
-            Enrollment.workspace_id == workspace_id,
-            Enrollment.lead_id == lead_id,
-            Enrollment.status.in_(RUNNING),
-            Campaign.status == "active",
-        )
-    )
+    query = _running(Campaign.id).where(Enrollment.workspace_id == workspace_id, Enrollment.lead_id == lead_id)
     campaigns = sorted(session.scalars(query))
     if not campaigns:
         return None
@@ -124,6 +180,7 @@ def lead_edit_facts(session: Session, workspace_id: str, lead_id: str, updated_a
         revision=f"{rfc3339(updated_at)}/{','.join(campaigns)}",
         cause="send",
         people=1,
+        leaves_from=tuple(campaigns),
     )
 
 

@@ -12,6 +12,7 @@ from postrider.campaigns.removal import (
     MOST_AT_ONCE,
     NAMED,
     Ids,
+    at_once,
     change_enrollments,
     empty_filters,
     held_enrollments,
@@ -31,7 +32,6 @@ from postrider.kernel.undoing import Undone, UndoRecord
 from postrider.leads.queries import LeadFilter, count_leads, lead_conditions
 from postrider.leads.tables import Lead, LeadTag
 from postrider.storage.rows import CHUNK, packed, put_back, stored_columns
-from postrider.undo.queries import RESTARTS
 
 
 class DeleteLeads(Input):
@@ -59,17 +59,17 @@ class LeadsDeleted(Output):
 
 def lead_deletion_facts(ctx: Context, request: DeleteLeads) -> Facts | None:
     """How many are lost; None where nobody is. Raises: see ``_leads_to_delete``."""
-    ids, _ = _leads_to_delete(ctx, request)
+    ids, remaining = _leads_to_delete(ctx, request)
     if not ids:
         return None
-    digest = digest_of(ids)
+    digest = digest_of([ids, remaining])
     forced = ", also those that active campaigns are writing to" if request.force else ""
     return Facts(
-        summary=f"{len(ids):,} leads are deleted (choice {digest}){forced}.",
+        summary=f"{at_once(len(ids), remaining)} leads are deleted (choice {digest}){forced}.",
         subject=ids[0] if len(ids) == 1 else ctx.workspace_id,
         revision=digest,
         cause="destroy",
-        people=len(ids),
+        people=len(ids) + remaining,
     )
 
 
@@ -110,7 +110,7 @@ def delete_leads(ctx: Context, request: DeleteLeads) -> LeadsDeleted:
     change_enrollments(ctx.session, ctx.workspace_id, enrollments, removed_values(), ctx.now)
     leads, tags = _take_out(ctx.session, ctx.workspace_id, ids)
     record: dict[str, Any] = {"leads": leads, "tags": tags, "enrollments": held, "at": ctx.now.isoformat()}
-    record[RESTARTS] = restarts_of(held)
+    record |= restarts_of(held)
     ctx.undoable(UndoRecord(record, f"{len(leads):,} leads come back.", len(leads)))
     ctx.wake("sender")
     return LeadsDeleted(deleted=len(leads), removed_from_campaigns=len(held), remaining=remaining)

@@ -8,9 +8,19 @@ from typing import Final, cast
 
 from sqlalchemy.orm import Session
 
+from postrider.campaigns.confirming import check_agreed, check_edits_agreed
 from postrider.campaigns.enrollments import Enrolled, campaign_to_fill, enroll, follow_lead_edits
 from postrider.jobs.tables import Job
-from postrider.leads.imports import BATCH_ROWS, ImportOrder, add_to, count_batch, is_done, next_batch, with_errors
+from postrider.leads.imports import (
+    BATCH_ROWS,
+    SENDS_AGREED,
+    ImportOrder,
+    add_to,
+    count_batch,
+    is_done,
+    next_batch,
+    with_errors,
+)
 from postrider.leads.intake import Batch
 from postrider.leads.writing import Written, write_leads
 from postrider.storage.base import JsonObject
@@ -19,11 +29,15 @@ IMPORT_CAMPAIGN_LEADS: Final = "import_campaign_leads_csv"
 
 
 def import_leads_batch(session: Session, job: Job, now: datetime) -> bool:
-    """Writes the next batch of leads; True when it was the last one."""
+    """Writes the next batch of leads; True when it was the last one.
+
+    Raises: Conflict when a campaign that writes to one of them has been started meanwhile.
+    """
     merge = bool(job.arguments["merge"])
     batch = next_batch(session, job)
     written = write_leads(session, job.workspace_id, batch.leads, now, merge=merge)
     if written.updated:
+        check_edits_agreed(session, job.workspace_id, written.updated, agreed=_agreed(job))
         follow_lead_edits(session, job.workspace_id, written.updated, now)
     count_batch(job, batch, written, merge=merge)
     return is_done(job)
@@ -32,9 +46,10 @@ def import_leads_batch(session: Session, job: Job, now: datetime) -> bool:
 def import_campaign_leads_batch(session: Session, job: Job, now: datetime) -> bool:
     """Writes the next batch of leads and puts them into the campaign; True when it was the last one.
 
-    Raises: NotFound, Conflict when the campaign has gone meanwhile.
+    Raises: NotFound, Conflict when the campaign has gone, or has been started, meanwhile.
     """
     campaign = campaign_to_fill(session, job.workspace_id, str(job.arguments["campaignId"]))
+    check_agreed(campaign, agreed=_agreed(job))
     batch = next_batch(session, job)
     written = write_leads(session, job.workspace_id, batch.leads, now, merge=False)
     enrolled = enroll(session, campaign, [*written.existing.values(), *written.created.values()], now)
@@ -50,6 +65,10 @@ def campaign_order(campaign_id: str) -> ImportOrder:
         "errors": [],
     }
     return ImportOrder(IMPORT_CAMPAIGN_LEADS, {"campaignId": campaign_id}, result, False, BATCH_ROWS // 2)
+
+
+def _agreed(job: Job) -> bool:
+    return job.arguments.get(SENDS_AGREED) is True
 
 
 def _counted(result: JsonObject, batch: Batch, written: Written, enrolled: Enrolled) -> JsonObject:

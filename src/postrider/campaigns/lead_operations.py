@@ -8,7 +8,7 @@ from typing import Annotated, Final, NamedTuple
 from pydantic import Field
 from sqlalchemy import func, select
 
-from postrider.campaigns.confirming import FILLS_AND_SENDS, filling_facts, lead_edit_facts
+from postrider.campaigns.confirming import FILLS_AND_SENDS, check_agreed, filling_facts, lead_edit_facts
 from postrider.campaigns.enrollments import Enrolled, campaign_to_fill, enroll, follow_lead_edits, present_leads
 from postrider.campaigns.import_steps import campaign_order
 from postrider.campaigns.lead_entries import NO_LEAD, EntryError, LeadEntry, WantedEntry, read_entries
@@ -167,7 +167,7 @@ async def _add_entries(ctx: OutsideContext, request: AddLeadsToCampaign) -> Adde
     errors = list(entries.errors)
     for start in range(0, len(entries.wanted), _BATCH):
         part = entries.wanted[start : start + _BATCH]
-        done = await ctx.write(partial(_add_part, campaign_id=request.id, wanted=part))
+        done = await ctx.write(partial(_add_part, campaign_id=request.id, wanted=part, agreed=ctx.sends_agreed))
         added, skipped, errors = added + done.added, skipped + done.skipped, errors + done.errors
         await ctx.progress(start + len(part), len(entries.wanted), "Adding leads")
     listed = [
@@ -177,9 +177,9 @@ async def _add_entries(ctx: OutsideContext, request: AddLeadsToCampaign) -> Adde
     return AddedLeads(added=added, skipped=skipped, matched=None, errors=listed)
 
 
-def _add_part(ctx: Context, *, campaign_id: str, wanted: Sequence[WantedEntry]) -> _Added:
+def _add_part(ctx: Context, *, campaign_id: str, wanted: Sequence[WantedEntry], agreed: bool) -> _Added:
     # Locked first, as everywhere, so that two such transactions cannot wait for each other.
-    campaign_to_fill(ctx.session, ctx.workspace_id, campaign_id)
+    check_agreed(campaign_to_fill(ctx.session, ctx.workspace_id, campaign_id), agreed=agreed)
     drafts: dict[str, LeadDraft] = {}
     for each in wanted:
         if isinstance(each.lead, LeadDraft):
@@ -197,7 +197,8 @@ def _add_part(ctx: Context, *, campaign_id: str, wanted: Sequence[WantedEntry]) 
             errors.append(each.refused(NO_LEAD))
         else:
             ids.append(found)
-    enrolled = _enroll(ctx, campaign_id, list(dict.fromkeys(ids))) if ids else Enrolled(0, 0)
+    unique = list(dict.fromkeys(ids))
+    enrolled = _enroll(ctx, campaign_id=campaign_id, lead_ids=unique, agreed=agreed) if ids else Enrolled(0, 0)
     return _Added(enrolled.added, len(ids) - enrolled.added, errors)
 
 
@@ -211,7 +212,7 @@ async def _add_matches(ctx: OutsideContext, request: AddLeadsToCampaign) -> Adde
         ids = await ctx.read(partial(_matches, wanted=wanted, after=after, newest=newest))
         if not ids:
             break
-        done = await ctx.write(partial(_enroll, campaign_id=request.id, lead_ids=ids))
+        done = await ctx.write(partial(_enroll, campaign_id=request.id, lead_ids=ids, agreed=ctx.sends_agreed))
         added, skipped, after = added + done.added, skipped + done.skipped, ids[-1]
         await ctx.progress(added + skipped, total, "Adding leads")
     return AddedLeads(added=added, skipped=skipped, matched=added + skipped, errors=[])
@@ -229,8 +230,9 @@ def _matches(ctx: Context, *, wanted: LeadFilter, after: str, newest: str) -> li
     return list(ctx.session.scalars(query.order_by(Lead.id).limit(_BATCH)))
 
 
-def _enroll(ctx: Context, campaign_id: str, lead_ids: Sequence[str]) -> Enrolled:
+def _enroll(ctx: Context, *, campaign_id: str, lead_ids: Sequence[str], agreed: bool) -> Enrolled:
     campaign = campaign_to_fill(ctx.session, ctx.workspace_id, campaign_id)
+    check_agreed(campaign, agreed=agreed)
     there = present_leads(ctx.session, ctx.workspace_id, lead_ids)
     enrolled = enroll(ctx.session, campaign, [lead_id for lead_id in lead_ids if lead_id in there], ctx.now)
     if enrolled.added and campaign.status == "active":

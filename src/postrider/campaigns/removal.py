@@ -15,6 +15,7 @@ from postrider.kernel.context import Context
 from postrider.kernel.errors import InvalidInput
 from postrider.storage.base import JsonObject
 from postrider.storage.rows import CHUNK, packed, unpacked
+from postrider.undo.queries import RESTARTS, RESTARTS_IN
 
 MOST_AT_ONCE: Final = 1_000
 """Leads of one call: 50 ms for those of a campaign, 150 ms to delete them."""
@@ -89,9 +90,10 @@ def removed_values() -> dict[str, object]:
     return {"status": "removed", "due_at": None, "sleep_until": None, "hold_reason": None}
 
 
-def restarts_of(held: Iterable[Mapping[str, Any]]) -> int:
-    """How many of them would be written to again once they are restored."""
-    return sum(row["status"] in WRITTEN_TO for row in held)
+def restarts_of(held: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """How many of them would be written to again once they are restored, and by which campaigns: for an undo record."""
+    again = [str(row["campaign_id"]) for row in held if row["status"] in WRITTEN_TO]
+    return {RESTARTS: len(again), RESTARTS_IN: sorted(set(again))}
 
 
 def restore_enrollments(
@@ -144,6 +146,11 @@ def _note(ctx: Context, campaign: Campaign, *, running: bool) -> None:
     campaign.revision += 1
     campaign.updated_at = ctx.now
     ctx.wake("sender")
+
+
+def at_once(count: int, remaining: int) -> str:
+    """How many one call changes, and of how many that are chosen."""
+    return f"{count:,} of {count + remaining:,}" if remaining else f"{count:,}"
 
 
 def empty_filters() -> InvalidInput:

@@ -13,6 +13,7 @@ from postrider.campaigns.removal import (
     MOST_AT_ONCE,
     NAMED,
     Ids,
+    at_once,
     change_enrollments,
     empty_filters,
     held_enrollments,
@@ -33,7 +34,6 @@ from postrider.kernel.undoing import Undone, UndoRecord
 from postrider.leads.queries import search_conditions
 from postrider.leads.tables import Lead
 from postrider.storage.rows import CHUNK
-from postrider.undo.queries import RESTARTS
 
 
 class CampaignDeleted(Output):
@@ -45,7 +45,7 @@ class CampaignDeleted(Output):
 
 def campaign_deletion_facts(ctx: Context, request: CampaignRef) -> Facts:
     """What is lost with the campaign. Raises: NotFound, Conflict."""
-    row = _not_archived(find_campaign(ctx, request.id, lock=ctx.locks))
+    row = _not_archived(_locked(ctx, request.id))
     return Facts(
         summary=f"The campaign {row.id} ({row.status}) is archived: it sends nothing more and leaves the lists; its "
         "numbers, emails and conversations are kept.",
@@ -87,6 +87,14 @@ def delete_campaign(ctx: Context, request: CampaignRef) -> CampaignDeleted:
     row.updated_at = ctx.now
     ctx.wake("sender")
     return CampaignDeleted(id=row.id, status="archived")
+
+
+def _locked(ctx: Context, campaign_id: str) -> Campaign:
+    """The campaign, to be looked at before the operation: the workspace is locked first here too, as by the second
+    markers, so that nobody waits for each other."""
+    if ctx.locks:
+        lock_workspace(ctx.session, ctx.workspace_id)
+    return find_campaign(ctx, campaign_id, lock=ctx.locks)
 
 
 def _not_archived(row: Campaign) -> Campaign:
@@ -146,19 +154,20 @@ _FROM: Final[dict[str, tuple[str, ...]]] = {"pause": ("active", "pending"), "res
 
 def bulk_facts(ctx: Context, request: BulkActionCampaignLeads) -> Facts | None:
     """How many leads are taken out, or written to again; None where neither. Raises: see ``_chosen``."""
-    row = find_campaign(ctx, request.id, lock=ctx.locks)
-    ids = _chosen(ctx, row, request).ids
+    row = _locked(ctx, request.id)
+    ids, _, remaining = _chosen(ctx, row, request)
     sends = request.action == "resume" and row.status in ("active", "completed")
     if not ids or (request.action != "remove" and not sends):
         return None
-    digest = digest_of(ids)
+    digest = digest_of([ids, remaining])
     doing = "go on in" if sends else "are taken out of"
     return Facts(
-        summary=f"{len(ids):,} leads {doing} the campaign {row.id} (choice {digest}).",
+        summary=f"{at_once(len(ids), remaining)} leads {doing} the campaign {row.id} (choice {digest}).",
         subject=row.id,
         revision=f"{row.status}/{digest}",
         cause="send" if sends else "destroy",
-        people=len(ids),
+        people=len(ids) + remaining,
+        leaves_from=(row.id,) if sends else (),
     )
 
 
@@ -199,9 +208,9 @@ def bulk_action_campaign_leads(ctx: Context, request: BulkActionCampaignLeads) -
     change_enrollments(ctx.session, ctx.workspace_id, ids, values, ctx.now)
     row.revision += 1
     row.updated_at = ctx.now
-    restarts = restarts_of(held) if request.action != "resume" else 0
+    restarts = restarts_of(held) if request.action != "resume" else {}
     left_as = values["status"]
-    record: dict[str, Any] = {"enrollments": held, "at": ctx.now.isoformat(), "left_as": left_as, RESTARTS: restarts}
+    record: dict[str, Any] = {"enrollments": held, "at": ctx.now.isoformat(), "left_as": left_as, **restarts}
     ctx.undoable(UndoRecord(record, f"{len(ids):,} leads of {row.id} get back the state they had.", len(ids)))
     ctx.wake("sender")
     return BulkActionDone(affected=len(ids), skipped=skipped, remaining=remaining)

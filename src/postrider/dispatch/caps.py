@@ -1,9 +1,15 @@
-"""How much one credential may cause: the early no. The engine counts once more, for every message, when it leaves."""
+"""How much one credential may cause: the early no. The engine counts once more, for every message, when it leaves; but
+it counts for whoever has started the campaign, so that mail from other people's campaigns is refused here or nowhere.
+"""
 
+from sqlalchemy import func, select
+
+from postrider.campaigns.tables import Campaign
 from postrider.kernel.context import Actor, Context
+from postrider.kernel.errors import LimitReached
 from postrider.kernel.policy import Facts
 from postrider.sending.cap_queries import limit_reached, read_state
-from postrider.sending.capped import Capped
+from postrider.sending.capped import Capped, CredentialState
 
 
 def is_capped(actor: Actor, ctx: Context) -> bool:
@@ -12,7 +18,8 @@ def is_capped(actor: Actor, ctx: Context) -> bool:
 
 
 def check_caps(ctx: Context, facts: Facts) -> None:
-    """Returns unless the call would make mail leave and its credential has used up what it may cause.
+    """Returns unless the call would make mail leave and its credential has used up what it may cause, or it would leave
+    from campaigns that another credential has started, to more people than there is room for today.
 
     Raises: LimitReached.
     """
@@ -23,3 +30,27 @@ def check_caps(ctx: Context, facts: Facts) -> None:
     reached = state.reached(ctx.now)
     if reached is not None:
         raise limit_reached(state, reached, ctx.now)
+    room = state.room(ctx.now)
+    if room is not None and facts.people > room and _is_others(ctx, facts.leaves_from):
+        raise _too_many(state, facts, room, ctx)
+
+
+def _is_others(ctx: Context, campaign_ids: tuple[str, ...]) -> bool:
+    """Whether one of the campaigns was not last started with the credential that calls."""
+    query = select(func.count()).where(
+        Campaign.workspace_id == ctx.workspace_id,
+        Campaign.id.in_(campaign_ids),
+        Campaign.credential_id == ctx.actor.credential_id,
+    )
+    return (ctx.session.scalar(query) or 0) < len(campaign_ids)
+
+
+def _too_many(state: CredentialState, facts: Facts, room: int, ctx: Context) -> LimitReached:
+    return LimitReached(
+        f"Mail to up to {facts.people:,} people would leave from campaigns that others have started, and this "
+        f"credential may cause {room:,} more today: {state.told(ctx.now)}.",
+        code="CREDENTIAL_LIMIT",
+        hint=f"Nothing was changed. Choose at most {room:,} people, or ask the person for a credential with a larger "
+        "limit.",
+        details={"guard": "credential_daily_limit", "room": room, "people": facts.people},
+    )

@@ -173,8 +173,10 @@ class Dispatcher:
         replay = await write(settlement.start)
         if replay is not None:
             return replay
+        context = self._outside(call, write)
+        context.sends_agreed = settlement.sends_agreed
         try:
-            output = await run_outside(self._outside(call, write), checked)
+            output = await run_outside(context, checked)
         except BaseException as error:
             code, outcome, nothing_done = _ending(error)
             with suppress(DBAPIError):

@@ -35,18 +35,23 @@ class Gate:
     arguments_hash: str
     token: str | None
 
-    def pass_through(self, ctx: Context, checked: BaseModel, *, use: bool = True) -> None:
-        """Returns when the call may act in this transaction. ``use`` False: only looks, and uses nothing up.
+    def pass_through(self, ctx: Context, checked: BaseModel, *, use: bool = True) -> bool:
+        """Returns when the call may act in this transaction; whether mail may leave because of it, should it come to
+        that: a call that sent nothing when it was looked at may meet a campaign that has been started since.
+
+        ``use`` False: only looks, and uses nothing up.
 
         Raises: ConfirmationNeeded, Forbidden, LimitReached, PersonWanted.
         """
         confirm, actor = self.operation.confirm, ctx.actor
         may_send = "send" in actor.scopes
-        if confirm is None or not (not may_send or is_capped(actor, ctx) or may_be_demanded(ctx.session, actor)):
-            return
+        if confirm is None:
+            return False
+        if may_send and not is_capped(actor, ctx) and not may_be_demanded(ctx.session, actor):
+            return True
         facts = confirm(ctx, checked)
         if facts is None:
-            return
+            return False
         if facts.cause == "send" and not may_send:
             raise missing_scope(f"{self.operation.name} would make mail leave, which this credential may not", "send")
         bound = bound_call(self.operation.name, self.arguments_hash, actor, facts)
@@ -58,6 +63,7 @@ class Gate:
             self._ask_person(ctx, bound, facts, use=use)
         elif wanted == "token":
             self._ask_for_yes(ctx, bound, facts, use=use)
+        return facts.cause == "send"
 
     def _ask_for_yes(self, ctx: Context, bound: BoundCall, facts: Facts, *, use: bool) -> None:
         if self.token is not None and (not use or use_token(ctx.session, ctx.vault, bound, self.token, wall_ms_now())):

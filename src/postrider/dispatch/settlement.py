@@ -22,7 +22,7 @@ from postrider.undo.queries import keep_undo
 class Settlement:
     """One changing call. ``undo_id``: what undo_operation takes, once it is settled; None where it cannot be undone.
 
-    ``replayed``: the answer is that of an earlier call with the same key.
+    ``replayed``: the answer is that of an earlier call with the same key. ``sends_agreed``: see Context.
     """
 
     operation: Operation
@@ -35,6 +35,7 @@ class Settlement:
     replayed: bool = False
     started_id: str | None = None
     changes: Changes | None = None
+    sends_agreed: bool = False
 
     def look(self, ctx: Context) -> BaseModel | None:
         """What ``enter`` would say, from a transaction that changes nothing: so that long work is not begun in vain."""
@@ -54,7 +55,7 @@ class Settlement:
         kept = None if self.keyed is None else begin_keyed(ctx.session, self.keyed, ctx.now)
         if kept is not None:
             return self._replay(kept)
-        self.gate.pass_through(ctx, self.checked)
+        ctx.sends_agreed = self.sends_agreed = self.gate.pass_through(ctx, self.checked)
         if self.operation.audit == "effect":
             self.changes = Changes(ctx.session, ctx.vault)
         return None

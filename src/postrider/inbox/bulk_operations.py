@@ -102,14 +102,16 @@ def mark_conversations_read(ctx: Context, request: MarkConversationsRead) -> Mar
 
 def deletion_facts(ctx: Context, request: DeleteConversations) -> Facts:
     """How many would be gone. Raises: see ``chosen``."""
-    rows, _ = chosen(ctx, request)
-    digest = digest_of([row.id for row in rows])
+    rows, remaining = chosen(ctx, request)
+    digest = digest_of([[row.id for row in rows], remaining])
+    of_all = f" of {len(rows) + remaining:,}" if remaining else ""
     return Facts(
-        summary=f"{len(rows):,} conversations leave the inbox (choice {digest}); their emails stay in the campaigns.",
+        summary=f"{len(rows):,}{of_all} conversations leave the inbox (choice {digest}); their emails stay in the "
+        "campaigns.",
         subject=rows[0].id if len(rows) == 1 else ctx.workspace_id,
         revision=digest,
         cause="destroy",
-        people=len(rows),
+        people=len(rows) + remaining,
     )
 
 

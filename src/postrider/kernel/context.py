@@ -65,6 +65,7 @@ class Context:
     """One transaction. Everything read or written through ``session`` belongs to it; ``now`` is the same throughout.
 
     ``locks``: it may change things, so that what a decision rests on is locked until it has acted on it.
+    ``sends_agreed``: mail may leave because of this call: nobody has to be asked, or they have said yes to it.
     """
 
     session: Session
@@ -77,6 +78,7 @@ class Context:
     undoers: Mapping[str, Undoer] = field(default_factory=dict)
     undo_record: UndoRecord | None = None
     locks: bool = False
+    sends_agreed: bool = False
 
     @property
     def workspace_id(self) -> str:
@@ -98,7 +100,8 @@ class OutsideContext:
 
     ``effect``: the one write that is what the operation does, and gives its output. What the call is held to (its
     confirmation, its idempotency key, its audit row) is settled in the same transaction. Operations declared with
-    ``audit="effect"`` use it exactly once; the others use ``write``.
+    ``audit="effect"`` use it exactly once; the others use ``write``. ``sends_agreed``: as the gate has found for one of
+    the others; in ``effect``, its own Context tells.
     """
 
     actor: Actor
@@ -111,6 +114,7 @@ class OutsideContext:
     ports: Mapping[type, object]
     progress: Progress
     files: Mapping[str, UploadedFile] = field(default_factory=dict)
+    sends_agreed: bool = False
 
     @property
     def workspace_id(self) -> str:

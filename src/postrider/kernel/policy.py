@@ -45,6 +45,8 @@ class Facts:
     ``summary``: one sentence in our own words, with no text by strangers. ``subject``: the id of what it is done to.
     ``revision``: changes with whatever would make the yes one to something else. ``people``: how many are written to,
     or how many things are lost. ``first_send_at``: an estimate. ``content_digest``: of what would be sent.
+    ``leaves_from``: campaigns that the mail leaves from and that do not become the caller's own by the call: what they
+    send is counted for whoever has started them.
 
     To have an operation ask for a yes, write ``def facts(ctx, request) -> Facts | None`` and name it in
     ``@operation(confirm=facts)``. It only reads. It gives None where the call is not grave after all, and raises what
@@ -63,6 +65,7 @@ class Facts:
     people: int
     first_send_at: datetime | None = None
     content_digest: str | None = None
+    leaves_from: tuple[str, ...] = ()
 
 
 _COVERS: Final[dict[str, tuple[str, ...]]] = {

@@ -37,5 +37,7 @@ class Secret:
         return core_schema.no_info_after_validator_function(
             cls,
             core_schema.str_schema(),
-            serialization=core_schema.plain_serializer_function_ser_schema(lambda _: "***", when_used="json"),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda secret, info: "***" if info.mode == "json" else secret, info_arg=True
+            ),
         )

@@ -40,6 +40,8 @@ _BATCHES_TOGETHER: Final = 5
 _CHUNKS_TOGETHER: Final = 5
 """Read at a time, and written in one transaction."""
 _READ_BYTES: Final = 1024 * 1024
+SENDS_AGREED: Final = "sendsAgreed"
+"""In a job's arguments: whether mail may leave because of it, as was found when it was started (see Context)."""
 _MORE: Final = b"+"
 _LAST: Final = b"."
 """The first byte of a chunk: whether its batch goes on in the next one."""
@@ -255,7 +257,7 @@ def _create(ctx: Context, job_id: str, order: ImportOrder, result: JsonObject, t
         workspace_id=ctx.workspace_id,
         job_id=job_id,
         kind=order.kind,
-        arguments=order.arguments,
+        arguments=order.arguments | {SENDS_AGREED: ctx.sends_agreed},
         result=result,
         total=total,
         created_by=ctx.actor.credential_id,

@@ -1,18 +1,17 @@
-"""The workspace's leads: find, look at, create, import. (Changing one is in campaigns: it also frees enrollments.)"""
+"""The workspace's leads: find, look at, create. (Changing and importing them is in campaigns: it also frees
+enrollments.)"""
 
 from typing import Annotated
 
 from pydantic import Field
 from sqlalchemy import select
 
-from postrider.jobs.operations import JobStarted
-from postrider.kernel.context import Context, OutsideContext
+from postrider.kernel.context import Context
 from postrider.kernel.errors import Conflict
 from postrider.kernel.operation import Effect, Input, Rest, operation
 from postrider.kernel.page import Page, PageInput
 from postrider.leads.columns import LeadColumns
 from postrider.leads.fields import LeadFields
-from postrider.leads.imports import FILE_FIELD, CsvInput, leads_order, start_import
 from postrider.leads.output import LeadOut, lead_out
 from postrider.leads.queries import (
     LeadFilter,
@@ -51,14 +50,6 @@ class CreateLead(LeadFields):
     """A new lead."""
 
     email: Annotated[str, Field(max_length=320, description="One plain address, unique in the workspace.")]
-
-
-class ImportLeadsCsv(CsvInput):
-    """A CSV file of leads."""
-
-    skip_duplicates: Annotated[
-        bool, Field(description="Leave leads alone whose address is known; false updates them with the row's values.")
-    ] = True
 
 
 @operation(title="List leads", effect=Effect.READ, rest=Rest("GET", "/v1/leads"), core=True)
@@ -120,31 +111,3 @@ def create_lead(ctx: Context, request: CreateLead) -> LeadOut:
         )
     lead = find_lead(ctx.session, ctx.workspace_id, written.created[draft.email])
     return lead_out(lead, tags_of(ctx.session, ctx.workspace_id, [lead.id])[lead.id])
-
-
-@operation(
-    title="Import leads from CSV",
-    effect=Effect.WRITE,
-    rest=Rest(
-        "POST",
-        "/v1/leads/import/csv",
-        aliases=("/v1/leads/import-csv",),
-        file_field=FILE_FIELD,
-        waits_for_job=True,
-    ),
-    idempotent=True,
-    open_world=False,
-    audit="effect",
-)
-async def import_leads_csv(ctx: OutsideContext, request: ImportLeadsCsv) -> JobStarted:
-    """Create leads from a CSV file with a header row: as text in csv (256 kB), or a path on this machine.
-
-    At most 50 MB, 50,000 rows and 200 columns. Columns are recognised by name (email, first name, Vorname, company …);
-    name others in mapping; unknown ones become custom fields. A file that cannot be read as a whole is refused at once.
-    Known addresses are skipped, or updated with skipDuplicates false. A tag makes the imported leads easy to find.
-
-    The answer is a job: ask get_job for its result {imported, updated, skipped, failed, importedLeadIds, errors,
-    csvInfo}; importedLeadIds and errors list the first 1,000, csvInfo.cleanedNames tells of names that lost digits or
-    symbols in the clean-up (dataCleanup: false keeps them). Next: add_leads_to_campaign with the tag.
-    """
-    return await start_import(ctx, request, leads_order(merge=not request.skip_duplicates))

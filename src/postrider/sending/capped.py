@@ -53,6 +53,13 @@ class CredentialState:
         untils = [until for until in (self._day_reached(now), self._first_reached(now)) if until is not None]
         return Reached(max(untils)) if untils else None
 
+    def room(self, now: datetime) -> int | None:
+        """How many more messages it may cause today; None where no limit holds."""
+        left = [] if self.caps.daily_sends is None else [self.caps.daily_sends - self.sent_today]
+        if self.caps.first_day_sends is not None and self._is_first(now):
+            left.append(self.caps.first_day_sends - self.sent_first)
+        return max(0, min(left)) if left else None
+
     def counted(self, at: datetime) -> "CredentialState":
         """The same after one more message."""
         today = utc_day(at)

@@ -14,7 +14,7 @@ from postrider.kernel.page import Page, PageInput
 from postrider.kernel.policy import Facts
 from postrider.kernel.zones import rfc3339
 from postrider.storage.paging import newest_first, next_cursor
-from postrider.undo.queries import RESTARTS
+from postrider.undo.queries import RESTARTS, RESTARTS_IN
 from postrider.undo.tables import UndoEntry
 
 _CURSOR: Final = "undo"
@@ -61,6 +61,7 @@ class UndoEntryOut(Output):
 class _Open(NamedTuple):
     row: UndoEntry
     restarts: int
+    restarts_in: tuple[str, ...]
 
 
 def undo_facts(ctx: Context, request: UndoOperation) -> Facts | None:
@@ -75,6 +76,7 @@ def undo_facts(ctx: Context, request: UndoOperation) -> Facts | None:
         revision=found.row.id,
         cause="send",
         people=found.restarts,
+        leaves_from=found.restarts_in,
     )
 
 
@@ -92,7 +94,7 @@ def undo_operation(ctx: Context, request: UndoOperation) -> UndoneOut:
     scope that the call itself needed. What has changed since stays as it is and is counted in kept. Mail that has left
     cannot be taken back.
     """
-    row, _ = _open_entry(ctx, request.id)
+    row = _open_entry(ctx, request.id).row
     if row.scope not in ctx.actor.scopes:
         raise Forbidden(
             f"Undoing {row.operation} needs the scope {row.scope!r}, as the call itself did.",
@@ -156,7 +158,8 @@ def _open_entry(ctx: Context, entry_id: str) -> _Open:
             code="UNDO_EXPIRED",
             hint="Make the change by hand; list_undo_entries shows what can still be undone.",
         )
-    return _Open(row, cast("int", row.payload.get(RESTARTS, 0)))
+    campaigns = cast("list[str]", row.payload.get(RESTARTS_IN, []))
+    return _Open(row, cast("int", row.payload.get(RESTARTS, 0)), tuple(campaigns))
 
 
 def _undone_already(row: UndoEntry) -> Conflict:

@@ -14,6 +14,8 @@ from postrider.undo.tables import UndoEntry
 UNDO_WITHIN: Final = timedelta(hours=24)
 RESTARTS: Final = "restarts"
 """In a record's payload: how many people campaigns may go on writing to once it is undone."""
+RESTARTS_IN: Final = "restarts_in"
+"""In a record's payload: the ids of these campaigns."""
 _SWEEP: Final = 50
 
 

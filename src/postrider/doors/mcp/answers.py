@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel
-from pydantic_core import to_json
 
 from postrider.dispatch import Answer
+from postrider.doors.mcp.fitting import fit, size_of
 from postrider.doors.mcp.marks import marks_of
 from postrider.doors.mcp.text import error_facts, error_text, result_text
 from postrider.kernel.errors import InvalidInput, PostriderError
@@ -21,9 +21,6 @@ LEAST_TEXT_BYTES: Final = 8_000
 """Of the text, where the structured part leaves less."""
 
 _ENVELOPE_BYTES: Final = 500
-_CUTS: Final = (4_000, 2_000, 1_000, 500, 250)
-"""Lengths that long texts are cut to, one after the other, until the result fits."""
-
 ERROR_META: Final = "postrider/error"
 UNDO_META: Final = "postrider/undoId"
 REPLAYED_META: Final = "postrider/idempotentReplayed"
@@ -57,7 +54,7 @@ def draft(output: BaseModel, declared: type[BaseModel] | None = None) -> Draft:
     """What would be sent for ``output``. ``declared``: what the operation says it gives, if it says more than the type
     of ``output``: of a page, what its items are."""
     fields = structured(output)
-    size = _size(fields) + _ENVELOPE_BYTES
+    size = size_of(fields) + _ENVELOPE_BYTES
     text = result_text(fields, marks_of(declared or type(output)), max(LEAST_TEXT_BYTES, MAX_RESULT_BYTES - size))
     return Draft(fields, text, size + len(text.encode()))
 
@@ -66,8 +63,8 @@ def result(draft: Draft, note: str | None = None) -> CallToolResult:
     """A result within its budget. ``note``: a line for the agent, after the text."""
     output, text = draft.output, draft.text
     if not draft.fits:
-        output = cut_long_texts(output, MAX_RESULT_BYTES - _ENVELOPE_BYTES - len(text.encode()))
-        text += "\nLong texts were cut to fit; ask for one object at a time, or read them over REST."
+        output, notes = fit(output, MAX_RESULT_BYTES - 2 * _ENVELOPE_BYTES - len(text.encode()))
+        text = "\n".join((text, *notes))
     if note:
         text += f"\n{note}"
     return CallToolResult(content=[TextContent(text=text)], structured_content=output)
@@ -86,19 +83,6 @@ def with_outcome(result: CallToolResult, answer: Answer) -> CallToolResult:
         return result
     content = [*result.content, TextContent(text="\n".join(lines))]
     return result.model_copy(update={"content": content, "meta": {**(result.meta or {}), **meta}})
-
-
-def cut_long_texts(output: dict[str, Any], most_bytes: int) -> dict[str, Any]:
-    """``output`` with its longest texts cut until it fits.
-
-    Only text with spaces is cut: a cursor, token or address is whole or worthless.
-    """
-    kept = output
-    for length in _CUTS:
-        if _size(kept) <= most_bytes:
-            break
-        kept = _cut(output, length)
-    return kept
 
 
 def error(failure: PostriderError) -> CallToolResult:
@@ -142,19 +126,3 @@ def page_too_large(page: int, limit: int) -> InvalidInput:
         field="limit",
         hint=f"Call again with limit={limit}, and follow nextCursor instead of page numbers.",
     )
-
-
-def _cut(value: Any, length: int) -> Any:
-    if isinstance(value, str):
-        if len(value) <= length or not any(map(str.isspace, value)):
-            return value
-        return f"{value[:length]}… [{len(value) - length} more characters]"
-    if isinstance(value, dict):
-        return {key: _cut(inner, length) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_cut(inner, length) for inner in value]
-    return value
-
-
-def _size(value: Any) -> int:
-    return len(to_json(value))

@@ -1,6 +1,6 @@
 """Which parts of an output hold strangers' words, as its schema marks them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
@@ -16,15 +16,15 @@ class Marks:
         beside = schema
         schema = _resolved(schema, definitions)
         self.untrusted = inherited or beside.get("untrusted") is True or schema.get("untrusted") is True
-        self._schema = schema
+        self.schema = schema
         self._definitions = definitions
         self._fields: dict[str, Marks] = {}
 
     def of(self, name: str) -> "Marks":
         """The marks of a field."""
-        properties = self._schema.get("properties", {})
+        properties = self.schema.get("properties", {})
         if name not in properties:
-            return self._others
+            return self.others
         if name not in self._fields:
             self._fields[name] = self._inner(properties[name])
         return self._fields[name]
@@ -32,16 +32,16 @@ class Marks:
     @cached_property
     def each(self) -> "Marks":
         """The marks of every entry of a list."""
-        return self._inner(self._schema.get("items"))
+        return self._inner(self.schema.get("items"))
 
     @property
     def names_too(self) -> bool:
         """Whether the names of the fields are strangers' too: those of a map are made like its values."""
-        return self.untrusted or ("properties" not in self._schema and self._others.untrusted)
+        return self.untrusted or ("properties" not in self.schema and self.others.untrusted)
 
     @cached_property
-    def _others(self) -> "Marks":
-        return self._inner(self._schema.get("additionalProperties"))
+    def others(self) -> "Marks":
+        return self._inner(self.schema.get("additionalProperties"))
 
     def _inner(self, schema: Any) -> "Marks":
         known = schema if isinstance(schema, dict) else {}
@@ -61,6 +61,24 @@ def _resolved(schema: JsonSchema, definitions: JsonSchema) -> JsonSchema:
             return schema
         marked = {"untrusted": True} if schema.get("untrusted") is True else {}
         schema = {**choices[0], **marked}
+
+
+def untrusted_paths(model: type[BaseModel]) -> tuple[str, ...]:
+    """Where strangers' words stand in an output: messages[].text, lead.customFields. Inside them all is theirs."""
+    return tuple(dict.fromkeys(_paths(marks_of(model), "", frozenset())))
+
+
+def _paths(marks: Marks, path: str, above: frozenset[int]) -> Iterator[str]:
+    if marks.untrusted:
+        yield path
+    elif id(marks.schema) not in above:
+        above |= {id(marks.schema)}
+        for name in marks.schema.get("properties", {}):
+            yield from _paths(marks.of(name), f"{path}.{name}" if path else name, above)
+        if "items" in marks.schema:
+            yield from _paths(marks.each, f"{path}[]", above)
+        if isinstance(marks.schema.get("additionalProperties"), dict):
+            yield from _paths(marks.others, f"{path}.*", above)
 
 
 NO_MARKS: Final = Marks({}, {})

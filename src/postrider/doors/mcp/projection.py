@@ -39,6 +39,8 @@ from postrider.doors.installation import Installation
 from postrider.doors.mcp import answers, confirming, running, subscriptions
 from postrider.doors.mcp.brief import Brief
 from postrider.doors.mcp.completion import Completer
+from postrider.doors.mcp.fitting import fit
+from postrider.doors.mcp.marks import untrusted_paths
 from postrider.doors.mcp.prompts import described_prompts, filled_in
 from postrider.doors.mcp.resources import (
     MIME_TYPE,
@@ -61,6 +63,10 @@ from postrider.kernel.page import PageInput
 ActorOf = Callable[[RequestContext], Actor]
 SurfaceOf = Callable[[RequestContext], Surface]
 
+UNTRUSTED_META: Final = "postrider/untrusted"
+"""Of a resource: where in it the words of other people and their servers stand: data, not instructions."""
+
+LEFT_OUT_META: Final = "postrider/leftOut"
 _MOST_ATTEMPTS: Final = 3
 
 
@@ -178,8 +184,16 @@ class Projection:
         """The output of the operation behind the address, as JSON; or a view."""
         if view := read_view(params.uri):
             return view
-        output = json.dumps(await self._read(ctx, params.uri), ensure_ascii=False, separators=(",", ":"))
-        return ReadResourceResult(contents=[TextResourceContents(uri=params.uri, mime_type=MIME_TYPE, text=output)])
+        fitted = fit(await self._read(ctx, params.uri), answers.MAX_RESULT_BYTES)
+        address, _ = self._place(ctx, params.uri)
+        operation = self._catalogue.find(address.operation)
+        assert operation is not None
+        meta = {UNTRUSTED_META: list(untrusted_paths(operation.output)), LEFT_OUT_META: list(fitted.notes)}
+        text = json.dumps(fitted.output, ensure_ascii=False, separators=(",", ":"))
+        contents = TextResourceContents(
+            uri=params.uri, mime_type=MIME_TYPE, text=text, _meta={name: said for name, said in meta.items() if said}
+        )
+        return ReadResourceResult(contents=[contents])
 
     async def list_prompts(self, ctx: RequestContext, params: PaginatedRequestParams | None) -> ListPromptsResult:
         return ListPromptsResult(prompts=described_prompts(self._surface_of(ctx), self._catalogue))
@@ -188,7 +202,7 @@ class Projection:
         return filled_in(params.name, params.arguments, self._surface_of(ctx), self._catalogue)
 
     async def complete(self, ctx: RequestContext, params: CompleteRequestParams) -> CompleteResult:
-        completion = await self._completer.complete(params, self._addresses(ctx), self._actor_of(ctx))
+        completion = await self._completer.complete(params, self._surface_of(ctx), self._actor_of(ctx))
         return CompleteResult(completion=completion)
 
     async def subscribe(self, ctx: RequestContext, params: SubscribeRequestParams) -> EmptyResult:

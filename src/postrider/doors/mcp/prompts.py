@@ -200,7 +200,7 @@ def described_prompts(surface: Surface, catalogue: Catalogue) -> list[Prompt]:
             ],
             icons=icons(recipe.icon),
         )
-        for recipe in _served(surface, catalogue)
+        for recipe in served_recipes(surface, catalogue)
     ]
 
 
@@ -208,7 +208,7 @@ def filled_in(
     name: str, arguments: Mapping[str, str] | None, surface: Surface, catalogue: Catalogue
 ) -> GetPromptResult:
     """One recipe with its arguments. Raises: MCPError for an unknown one, and for arguments that do not fit."""
-    served = _served(surface, catalogue)
+    served = served_recipes(surface, catalogue)
     recipe = next((each for each in served if each.name == name), None)
     if recipe is None:
         known = ", ".join(each.name for each in served) or "none here"
@@ -223,7 +223,8 @@ def filled_in(
     )
 
 
-def _served(surface: Surface, catalogue: Catalogue) -> list[Recipe]:
+def served_recipes(surface: Surface, catalogue: Catalogue) -> list[Recipe]:
+    """Those whose tools can all be called on the surface."""
     return [recipe for recipe in PROMPTS if all(callable_operation(surface, catalogue, name) for name in recipe.tools)]
 
 
