@@ -15,15 +15,14 @@ from postrider.settings import load_settings
 
 
 async def main() -> None:
-    """Serves the workspace that the first argument names."""
+    """Serves the workspace that the first argument names. ``free`` as the second: nothing is asked about."""
     configure_logs("ERROR")
     with own_stdout() as wire:
         app = build(load_settings())
         actor = await app.database.read(lambda session: local_actor(session, sys.argv[1]))
         assert actor is not None
-        # What would be asked first names what it is about: answers are compared that have nothing to ask.
-        free = replace(actor, autonomy="free")
-        await serve_stdio(Projection(app, MAIN, lambda ctx: free), wire)
+        caller = replace(actor, autonomy="free") if sys.argv[2:] == ["free"] else actor
+        await serve_stdio(Projection(app, MAIN, lambda ctx: caller), wire)
         await app.close()
 
 

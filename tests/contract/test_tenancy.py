@@ -105,11 +105,14 @@ async def say_mcp(houses: TwoHouses) -> AsyncIterator[Say]:
 
 @pytest.fixture
 async def say_stdio(houses: TwoHouses) -> AsyncIterator[Say]:
-    """Bob as an MCP client over stdio, of a process that serves his workspace."""
+    """Bob as an MCP client over stdio, of a process that serves his workspace.
+
+    Free to act: what would be asked first names what it is about, and answers are compared that have nothing to ask.
+    """
     launcher = "tests.contract.stdio_of_a_workspace"
     process = StdioServerParameters(
         command=sys.executable,
-        args=["-m", launcher, houses.installation.bob.workspace_id],
+        args=["-m", launcher, houses.installation.bob.workspace_id, "free"],
         env=_environment(houses.installation) | {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
         cwd=ROOT,
     )
