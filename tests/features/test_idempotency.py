@@ -15,7 +15,7 @@ from postrider.catalogue import Catalogue, load_catalogue
 from postrider.confirmations.approvals import ask_person
 from postrider.confirmations.tables import Approval, UsedToken
 from postrider.dispatch import Answer, Dispatcher
-from postrider.engine.jobs import SWEPT_ROWS, sweep_demands
+from postrider.engine.sweeper import SWEPT_ROWS, sweep_demands
 from postrider.idempotency.tables import IdempotencyKey
 from postrider.jobs.tables import Job
 from postrider.kernel.context import Actor, OutsideContext

@@ -114,7 +114,7 @@ async def test_an_address_that_we_wrote_to_before_it_was_changed_is_known(instal
 
 async def test_no_draft_answers_a_stranger_alone(installation: Installation) -> None:
     await make_agent(installation)
-    world, [conversation_id] = await inbox(installation)
+    _, [conversation_id] = await inbox(installation)
     everybody = update(InboundMessage).values(from_email="mallory@evil.test", text=CANARY, new_text=CANARY)
     await installation.app.database.write(lambda s: s.execute(everybody))
     await demand(installation, **{LOCKDOWN: True})
@@ -122,7 +122,6 @@ async def test_no_draft_answers_a_stranger_alone(installation: Installation) -> 
         await installation.call("generate_reply", conversationId=conversation_id)
     assert refused.value.error_code == "WITHHELD"
     assert CANARY not in f"{refused.value.message} {refused.value.details}"
-    assert world.campaign_id
 
 
 async def test_the_text_part_says_that_something_is_withheld(installation: Installation) -> None:

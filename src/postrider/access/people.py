@@ -8,12 +8,11 @@ from sqlalchemy.orm import Session
 
 from postrider.access.links import drop_links
 from postrider.access.people_rules import Role, scopes_of
-from postrider.access.queries import create_workspace
+from postrider.access.queries import create_user, create_workspace
 from postrider.access.sessions import end_all_sessions
 from postrider.access.tables import Membership, User, Workspace
 from postrider.kernel.context import Actor
 from postrider.kernel.errors import Conflict, NotFound
-from postrider.kernel.ids import new_id
 
 
 class Place(NamedTuple):
@@ -91,18 +90,7 @@ def add_person(session: Session, email: str, name: str, now: datetime) -> User:
     """A new person, who cannot sign in yet. Raises: Conflict when the address is somebody's already."""
     if find_person(session, email) is not None:
         raise Conflict(f"Somebody has the address {email} already.", hint="See who is known: postrider people list")
-    row = User(
-        id=new_id("usr"),
-        email=email,
-        name=name,
-        password_hash=None,
-        oidc_issuer=None,
-        oidc_subject=None,
-        created_at=now,
-    )
-    session.add(row)
-    session.flush()
-    return row
+    return create_user(session, email, name, now)
 
 
 def add_member(session: Session, workspace_id: str, user_id: str, role: Role, now: datetime) -> None:

@@ -100,22 +100,28 @@ def create_owner(
     """A user (or the existing one of that address), a new workspace owned by them, and both keys."""
     user = session.scalar(select(User).where(User.email == email))
     if user is None:
-        user = User(
-            id=new_id("usr"),
-            email=email,
-            name=name,
-            password_hash=None,
-            oidc_issuer=None,
-            oidc_subject=None,
-            created_at=now,
-        )
-        session.add(user)
-        session.flush()
+        user = create_user(session, email, name, now)
     workspace = create_workspace(session, user.id, workspace_name, now)
     platform, own = make_key("platform_key", pepper), make_key("workspace_key", pepper)
     session.add(_key_row(platform, f"{name}: platform", user.id, None, now))
     session.add(_key_row(own, f"{workspace_name}: workspace", user.id, workspace.id, now))
     return NewOwner(user.id, workspace.id, platform.secret, own.secret)
+
+
+def create_user(session: Session, email: str, name: str, now: datetime) -> User:
+    """A new person, who cannot sign in yet."""
+    user = User(
+        id=new_id("usr"),
+        email=email,
+        name=name,
+        password_hash=None,
+        oidc_issuer=None,
+        oidc_subject=None,
+        created_at=now,
+    )
+    session.add(user)
+    session.flush()
+    return user
 
 
 def create_workspace(session: Session, owner_id: str, name: str, now: datetime) -> Workspace:

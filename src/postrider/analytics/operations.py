@@ -2,19 +2,19 @@
 
 from collections import Counter
 from datetime import date, timedelta
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import Field
 from sqlalchemy import func, select
 
 from postrider.access.house import pause_warnings
+from postrider.analytics.days import DEFAULT_DAYS, FirstDay, LastDay, check_days
 from postrider.analytics.queries import Counts, counts_by, leads_by_status, percent
 from postrider.campaigns.output import delivered
 from postrider.campaigns.queries import find_campaign
 from postrider.campaigns.sequence import SequencePlace, StepNumber, place_of
 from postrider.campaigns.tables import Campaign, DailyCount
 from postrider.kernel.context import Context
-from postrider.kernel.errors import InvalidInput
 from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
 from postrider.kernel.page import Page, PageInput
 from postrider.mailboxes.queries import used_today
@@ -22,14 +22,6 @@ from postrider.mailboxes.rules import trouble_text
 from postrider.mailboxes.tables import Mailbox
 from postrider.sending.program import Program, read_program
 from postrider.storage.paging import newest_first, next_cursor
-
-MAX_DAYS: Final = 366
-DEFAULT_DAYS: Final = 30
-_FIRST_DAY: Final = date(2000, 1, 1)
-_LAST_DAY: Final = date(2200, 12, 31)
-
-FirstDay = Annotated[date | None, Field(alias="from", description="First day counted (UTC), such as 2026-03-01.")]
-LastDay = Annotated[date | None, Field(description="Last day counted (UTC), such as 2026-03-31.")]
 
 
 class Stats(Output):
@@ -140,7 +132,7 @@ def get_campaign_analytics(ctx: Context, request: GetCampaignAnalytics) -> Campa
 
 def _figures(ctx: Context, request: GetCampaignAnalytics) -> CampaignAnalytics:
     row = find_campaign(ctx, request.id)
-    _check_days(request.from_, request.to)
+    check_days(request.from_, request.to)
     program = read_program(row)
     by_variant = counts_by(
         ctx.session,
@@ -284,7 +276,7 @@ class AnalyticsOverview(Output):
 @operation(title="Workspace overview", effect=Effect.READ, rest=Rest("GET", "/v1/analytics/overview"), core=True)
 def get_analytics_overview(ctx: Context, request: GetAnalyticsOverview) -> AnalyticsOverview:
     """Show totals and rates over all campaigns of the workspace, archived ones included, and how many there are."""
-    _check_days(request.from_, request.to)
+    check_days(request.from_, request.to)
     counts = counts_by(ctx.session, ctx.workspace_id, start=request.from_, end=request.to).get((), Counter())
     query = select(Campaign.status, func.count()).where(Campaign.workspace_id == ctx.workspace_id)
     states = Counter(dict(ctx.session.execute(query.group_by(Campaign.status)).all()))
@@ -321,11 +313,11 @@ class DailyAnalytics(Output):
 @operation(title="Daily analytics", effect=Effect.READ, rest=Rest("GET", "/v1/analytics/daily"))
 def get_daily_analytics(ctx: Context, request: GetDailyAnalytics) -> DailyAnalytics:
     """Show what happened day by day over all campaigns, or in one (UTC days, empty days included, oldest first)."""
-    _check_days(request.from_, request.to)
+    check_days(request.from_, request.to)
     campaign_id = find_campaign(ctx, request.campaign_id).id if request.campaign_id is not None else None
     end = request.to or ctx.now.date()
     start = request.from_ or end - timedelta(days=DEFAULT_DAYS - 1)
-    _check_days(start, end)
+    check_days(start, end)
     found = counts_by(ctx.session, ctx.workspace_id, DailyCount.day, campaign_id=campaign_id, start=start, end=end)
     days = [start + timedelta(days=number) for number in range((end - start).days + 1)]
     return DailyAnalytics(
@@ -356,7 +348,7 @@ class MailboxStats(Output):
 @operation(title="Mailbox analytics", effect=Effect.READ, rest=Rest("GET", "/v1/analytics/mailboxes"))
 def get_mailbox_analytics(ctx: Context, request: GetMailboxAnalytics) -> Page[MailboxStats]:
     """Show how each mailbox does: sends, replies, bounce rate, daily limit and what of it is used today."""
-    _check_days(request.from_, request.to)
+    check_days(request.from_, request.to)
     query = select(Mailbox).where(Mailbox.workspace_id == ctx.workspace_id)
     total = ctx.session.scalar(select(func.count(Mailbox.id)).where(Mailbox.workspace_id == ctx.workspace_id)) or 0
     rows = list(ctx.session.scalars(newest_first(query, Mailbox.id, request, "mailbox_analytics")))
@@ -383,19 +375,3 @@ def get_mailbox_analytics(ctx: Context, request: GetMailboxAnalytics) -> Page[Ma
         has_more=cursor is not None,
         next_cursor=cursor,
     )
-
-
-def _check_days(start: date | None, end: date | None) -> None:
-    for field, day in (("from", start), ("to", end)):
-        if day is not None and not _FIRST_DAY <= day <= _LAST_DAY:
-            raise InvalidInput(
-                f"{field} does not lie between {_FIRST_DAY} and {_LAST_DAY}.",
-                field=field,
-                hint="Give days as YYYY-MM-DD, or leave them out.",
-            )
-    if start is None or end is None:
-        return
-    if end < start:
-        raise InvalidInput("to lies before from.", field="to", hint="Give days as YYYY-MM-DD, the earlier one as from.")
-    if (end - start).days >= MAX_DAYS:
-        raise InvalidInput(f"The range is longer than {MAX_DAYS} days.", field="from", hint="Ask for a year at a time.")

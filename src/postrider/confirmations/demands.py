@@ -1,6 +1,6 @@
 """What is demanded before a grave call acts: of whom nothing, of whom a yes to the facts, of whom a person's grant."""
 
-from typing import Final, Literal
+from typing import Literal
 
 from sqlalchemy.orm import Session
 
@@ -13,15 +13,12 @@ from postrider.storage.leases import wall_ms_now
 Demand = Literal["nothing", "autonomy", "token", "person"]
 """autonomy: more of it than the credential has."""
 
-_PEOPLE_THEMSELVES: Final = ("cli", "web")
-"""Doors where a person acts, not a program for them: there the call is the person's yes."""
-
 
 def may_be_demanded(session: Session, actor: Actor) -> bool:
     """Whether any call by ``actor`` can be held up: if not, nobody has to find out what it would do."""
     if actor.autonomy in ("readonly", "draft"):
         return True
-    if actor.door in _PEOPLE_THEMSELVES:
+    if actor.is_person:
         return False
     return actor.autonomy == "confirm" or safety_of(session, actor.workspace_id).may_want_person
 
@@ -30,7 +27,7 @@ def demand(session: Session, actor: Actor, facts: Facts) -> Demand:
     """What ``actor`` owes for a call with these facts."""
     if actor.autonomy in ("readonly", "draft"):
         return "autonomy"
-    if actor.door in _PEOPLE_THEMSELVES:
+    if actor.is_person:
         return "nothing"
     if safety_of(session, actor.workspace_id).wants_person(facts.people):
         return "person"

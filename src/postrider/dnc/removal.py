@@ -17,8 +17,6 @@ from postrider.kernel.undoing import Undone, UndoRecord
 from postrider.storage.rows import CHUNK, packed, put_back, stored_columns
 
 MOST_AT_ONCE: Final = 5_000
-_BY_A_PERSON: Final = ("cli", "web")
-"""Doors where a person acts, not a program for them."""
 
 
 class RemoveDncEntries(Selection):
@@ -104,7 +102,7 @@ def _chosen(ctx: Context, request: RemoveDncEntries) -> tuple[list[str], int]:
     if request.emails and (request.search is not None or request.type is not None):
         raise InvalidInput("search and type go with selectAll: true.", field="search", hint="Leave them out.")
     conditions = _named(ctx, request.emails) if request.emails else _searched(ctx, request)
-    binding = DncEntry.source.in_(BINDING_SOURCES) if ctx.actor.door not in _BY_A_PERSON else None
+    binding = DncEntry.source.in_(BINDING_SOURCES) if not ctx.actor.is_person else None
     kept = 0
     if binding is not None:
         kept = ctx.session.scalar(select(func.count()).select_from(DncEntry).where(*conditions, binding)) or 0

@@ -21,10 +21,7 @@ from postrider.campaigns.import_steps import (
     import_campaign_leads_batch,
     import_leads_batch,
 )
-from postrider.confirmations.approvals import sweep_approvals
-from postrider.confirmations.tokens import sweep_tokens
 from postrider.engine.rest import Rest
-from postrider.idempotency.queries import sweep_keys
 from postrider.jobs.claims import JobClaim, claim_job, claim_one, claimed_job, release_job
 from postrider.jobs.queries import end_job, sweep_chunks
 from postrider.jobs.tables import Job
@@ -35,7 +32,7 @@ from postrider.kernel.ids import encode_bits
 from postrider.leads.imports import IMPORT_LEADS
 from postrider.storage.away import is_away
 from postrider.storage.database import Database
-from postrider.storage.leases import drop_lease, renew_lease, take_lease, wall_ms_now
+from postrider.storage.leases import drop_lease, renew_lease, take_lease
 
 log = structlog.get_logger(__name__)
 
@@ -63,9 +60,6 @@ TURN_SECONDS: Final = 0.5
 LEFT_OUT_SECONDS: Final = 60.0
 """How long a campaign whose leads cannot follow its change is left alone before that is tried again."""
 INLINE_LEASE_SECONDS: Final = 30
-SWEEP_SECONDS: Final = 60.0
-SWEPT_ROWS: Final = 500
-"""Of each kind in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +117,6 @@ class Runner:
         await self.database.write(end)
 
 
-def sweep_demands(session: Session, now: datetime) -> bool:
-    """Forgets idempotency keys, used confirm tokens and approvals that have run out; True if there may be more."""
-    swept = (
-        sweep_keys(session, now, SWEPT_ROWS),
-        sweep_tokens(session, wall_ms_now(), SWEPT_ROWS),
-        sweep_approvals(session, now, SWEPT_ROWS),
-    )
-    return SWEPT_ROWS in swept
-
-
 class JobLoop:
     """Works off jobs under an engine's lease, a turn for each workspace that has any."""
 
@@ -154,7 +138,6 @@ class JobLoop:
         self._rest = rest
         self._served: dict[str, int] = {}
         self._left_out: dict[CampaignKey, float] = {}
-        self._next_sweep = monotonic()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Runs until ``stop`` is set; a batch that is under way is finished."""
@@ -171,7 +154,6 @@ class JobLoop:
     async def _look(self, stop: asyncio.Event) -> bool:
         """A turn for changed campaigns, and one for a job; False when there is nothing to do or trouble."""
         try:
-            await self._sweep()
             followed = await self._follow(stop)
             claim = await self._database.write(
                 lambda s: claim_job(s, self._owner, self._runner.handlers, self._served, self._clock.now())
@@ -185,13 +167,6 @@ class JobLoop:
             log.exception("jobs_wait_for_database" if is_away(error) else "jobs_failed")
             return False
         return True
-
-    async def _sweep(self) -> None:
-        """Now and then, a batch of what calls were held to and nobody needs any more."""
-        if monotonic() < self._next_sweep:
-            return
-        swept = await self._database.write(lambda s: sweep_demands(s, self._clock.now()))
-        self._next_sweep = monotonic() + (0 if swept else SWEEP_SECONDS)
 
     async def _follow(self, stop: asyncio.Event) -> bool:
         """Lets leads follow the changes of their campaigns; False when there is none to follow."""

@@ -12,10 +12,11 @@ from sqlalchemy import Connection, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from postrider.access.last_use import GRAIN
+from postrider.access.people_rules import scopes_of
 from postrider.access.queries import stored_autonomy
 from postrider.access.tables import Membership, Workspace
 from postrider.audit.queries import Deed, record
-from postrider.grants.rules import Reach, both, grantable, reach_of, scope_list
+from postrider.grants.rules import Reach, both, reach_of, scope_list
 from postrider.grants.tables import AuthorizationCode, Grant, Token
 from postrider.grants.tokens import (
     ACCESS_MS,
@@ -173,7 +174,7 @@ def grant_actor(grant: Grant, reach: Reach, role: str, door: Door) -> Actor:
         grant.id,
         grant.user_id,
         grant.workspace_id,
-        reach.covered & grantable(role),
+        reach.covered & scopes_of(role),
         stored_autonomy(grant.autonomy),
         door,
         toolsets=reach.toolsets,

@@ -99,12 +99,6 @@ def both(one: Reach, other: Reach) -> Reach:
     return Reach(one.covered & other.covered, toolsets)
 
 
-def grantable(role: str) -> frozenset[str]:
-    """What somebody can hand on in a workspace: nobody gives an app more than they may decide themselves."""
-    every = frozenset(BUNDLES)
-    return every if role in ("owner", "admin") else every - {"administer"}
-
-
 def is_challenge(text: str) -> bool:
     """Whether ``text`` can be an S256 challenge. Source: RFC 7636 section 4.2."""
     return _CHALLENGE.fullmatch(text) is not None

@@ -43,6 +43,11 @@ class Actor:
     client_id: str | None = None
     caps: Caps = NO_CAPS
 
+    @property
+    def is_person(self) -> bool:
+        """Whether a person acts here, not a program for them: then the call itself is the person's yes."""
+        return self.door in ("cli", "web")
+
 
 @dataclass(frozen=True, slots=True)
 class UploadedFile:

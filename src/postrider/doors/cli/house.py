@@ -20,7 +20,6 @@ from postrider.access.safety import (
 from postrider.audit.queries import Deed, record
 from postrider.doors.cli.opening import cli_actor, opened
 from postrider.doors.cli.words import say
-from postrider.kernel.arguments import digest_of
 from postrider.kernel.errors import InvalidInput
 from postrider.kernel.zones import rfc3339_milliseconds
 from postrider.storage.base import JsonValue
@@ -68,7 +67,7 @@ async def _change(workspace: str | None, changes: Changes, demands: Demands) -> 
             house = change_house(session, own, changes, now) if changes else house_of(session, own)
             safety = change_safety(session, own, demands, now) if demands else safety_of(session, own)
             if changes or demands:
-                arguments = digest_of({**changes, **demands})
+                arguments = app.vault.fingerprint("arguments", json.dumps({**changes, **demands}, sort_keys=True))
                 record(session, Deed(actor, "set_workspace", "write", "done", arguments, target_id=own), now)
             return house, safety
 

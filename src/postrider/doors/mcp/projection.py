@@ -184,10 +184,8 @@ class Projection:
         """The output of the operation behind the address, as JSON; or a view."""
         if view := read_view(params.uri):
             return view
-        fitted = fit(await self._read(ctx, params.uri), answers.MAX_RESULT_BYTES)
-        address, _ = self._place(ctx, params.uri)
-        operation = self._catalogue.find(address.operation)
-        assert operation is not None
+        operation, output = await self._read(ctx, params.uri)
+        fitted = fit(output, answers.MAX_RESULT_BYTES)
         meta = {UNTRUSTED_META: list(untrusted_paths(operation.output)), LEFT_OUT_META: list(fitted.notes)}
         text = json.dumps(fitted.output, ensure_ascii=False, separators=(",", ":"))
         contents = TextResourceContents(
@@ -243,12 +241,14 @@ class Projection:
         await self._read(ctx, uri)
         return Topic(address.topic, arguments.get("id", "") if address.is_family else "")
 
-    async def _read(self, ctx: RequestContext, uri: str) -> dict[str, Any]:
-        """What stands at ``uri``. Raises: MCPError."""
+    async def _read(self, ctx: RequestContext, uri: str) -> tuple[Operation, dict[str, Any]]:
+        """What stands at ``uri``, and the operation that gave it. Raises: MCPError."""
         address, arguments = self._place(ctx, uri)
+        operation = self._catalogue.find(address.operation)
+        assert operation is not None  # of addresses, only those are served whose operation exists
         call = Call(address.operation, arguments, self._actor_of(ctx))
         try:
-            return answers.structured((await self._dispatcher.call(call)).output)
+            return operation, answers.structured((await self._dispatcher.call(call)).output)
         except PostriderError as error:
             facts = {"code": error.error_code, "hint": error.hint, "details": error_facts(error), "uri": uri}
             raise MCPError(code=INVALID_PARAMS, message=error.message, data=facts) from None

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from postrider.access.people_rules import scopes_of
 from postrider.doors.installation import Installation
 from postrider.doors.mcp.surface import toolsets
 from postrider.doors.oauth.answers import single
@@ -29,7 +30,6 @@ from postrider.grants.codes import Consented, Place, issue_code, places_of
 from postrider.grants.rules import (
     BUNDLES,
     Reach,
-    grantable,
     is_challenge,
     is_document,
     read_scope,
@@ -137,7 +137,7 @@ class AuthorizeDoor:
         return await self._installation.database.read(lambda session: places_of(session, person.user_id))
 
     def _view(self, request: Request, person: Person, asked: Asked, places: Sequence[Place]) -> ConsentView:
-        offered = frozenset[str]().union(*(grantable(place.role) for place in places)) & asked.reach.scopes
+        offered = frozenset[str]().union(*(scopes_of(place.role) for place in places)) & asked.reach.scopes
         limits = {place.first_day_sends for place in places}
         return ConsentView(
             person=person,
@@ -236,7 +236,7 @@ _ERRORS: Final = ("UNSUPPORTED_RESPONSE_TYPE", "REQUEST_NOT_SUPPORTED", "INVALID
 def _consented(person: Person, asked: Asked, consent: Consent, places: Sequence[Place]) -> Consented:
     """What the person said. Raises: InvalidInput where they may not say it."""
     place = next(place for place in places if place.workspace_id == consent.workspace_id)
-    if not consent.scopes <= grantable(place.role):
+    if not consent.scopes <= scopes_of(place.role):
         raise InvalidInput(f"Only an owner or admin of {place.name} can let an app administer it.", field="scope")
     return Consented(
         client_id=asked.client.id,
