@@ -1,8 +1,8 @@
 """How many calls of get_campaign a second the MCP door answers, beside a bare SDK server that echoes, in both eras.
 
 Both run behind uvicorn in a process of their own, in the SDK's default transport mode. Ours recognises the access token
-of a connected app, reads a campaign of two emails from SQLite and describes it in words; the bare one returns a
-constant. The load comes from raw sockets, so that the servers are what is measured.
+of a connected app, reads a campaign of two emails from SQLite and describes it in words; the bare one gives the same
+answer from memory, or one word. The load comes from raw sockets, so that the servers are what is measured.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from postrider.app import App
 
-Who = Literal["ours", "bare"]
+Who = Literal["ours", "bare", "word"]
 Era = Literal["2025-11-25", "2026-07-28"]
 ERAS: Final[tuple[Era, ...]] = ("2025-11-25", "2026-07-28")
 CONNECTIONS: Final = 8
@@ -32,6 +32,7 @@ ROUND_SECONDS: Final = 1.5
 ROUNDS: Final = 3
 GOAL_RATIO: Final = 0.5
 TOOL: Final = "get_campaign"
+ANSWER: Final = "answer.json"
 
 
 @dataclass(frozen=True)
@@ -68,23 +69,27 @@ class Server:
 
 
 def measure() -> dict[str, float]:
-    """Calls per second of both servers in both eras, and ours as a share of the bare one's; best of ROUNDS."""
+    """Calls per second of the servers in both eras, and ours as a share of the bare one's; best of ROUNDS."""
     figures: dict[str, float] = {}
-    with running("ours") as ours, running("bare") as bare:
-        for era in ERAS:
-            best = {"ours": 0.0, "bare": 0.0}
-            for _ in range(ROUNDS):
-                best["ours"] = max(best["ours"], asyncio.run(_per_second(ours, era)))
-                best["bare"] = max(best["bare"], asyncio.run(_per_second(bare, era)))
-            figures |= {f"{who} calls/s, {era}": rate for who, rate in best.items()}
-            figures[f"ratio, {era}"] = best["ours"] / best["bare"]
+    with running("ours") as ours:
+        answer = asyncio.run(_answer(ours))
+        with running("bare", answer) as bare, running("word") as word:
+            for era in ERAS:
+                best = dict.fromkeys(("ours", "bare", "word"), 0.0)
+                for _ in range(ROUNDS):
+                    for who, server in (("ours", ours), ("bare", bare), ("word", word)):
+                        best[who] = max(best[who], asyncio.run(_per_second(server, era)))
+                figures |= {f"{who} calls/s, {era}": rate for who, rate in best.items()}
+                figures[f"ratio, {era}"] = best["ours"] / best["bare"]
     return figures
 
 
 @contextmanager
-def running(who: Who) -> Iterator[Server]:
-    """A server in a process of its own, until the end of the block."""
+def running(who: Who, answer: dict[str, Any] | None = None) -> Iterator[Server]:
+    """A server in a process of its own, until the end of the block. ``answer``: what the bare one gives."""
     with tempfile.TemporaryDirectory() as folder:
+        if answer is not None:
+            (Path(folder) / ANSWER).write_text(json.dumps(answer))
         command = [sys.executable, "-m", "benchmarks.bench_mcp", who, folder]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
         assert process.stdout is not None
@@ -95,6 +100,16 @@ def running(who: Who) -> Iterator[Server]:
             process.terminate()
             process.wait()
             process.stdout.close()
+
+
+async def _answer(server: Server) -> dict[str, Any]:
+    """What the tool gives."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(server.request("2026-07-28", "tools/call", {"name": TOOL, "arguments": server.arguments}))
+    _, body = await _response(reader)
+    writer.close()
+    found = json.loads(body)["result"]
+    return {name: found[name] for name in ("content", "structuredContent")}
 
 
 async def _per_second(server: Server, era: Era) -> float:
@@ -155,7 +170,7 @@ def serve(who: Who, folder: str) -> None:
 
     listener = socket.create_server(("127.0.0.1", 0))
     port = int(listener.getsockname()[1])
-    app, token, campaign_id = _our_app(folder, port) if who == "ours" else (_bare_app(), "none", "none")
+    app, token, campaign_id = _our_app(folder, port) if who == "ours" else (_bare_app(folder), "none", "none")
     print(port, token, campaign_id, flush=True)
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     uvicorn.Server(config).run([listener])
@@ -166,12 +181,14 @@ def _our_app(folder: str, port: int) -> tuple["ASGIApp", str, str]:
     from starlette.routing import Route
 
     from postrider.app import build
+    from postrider.doors.cli.serving import settle_memory
     from postrider.doors.mcp.http import mcp_app
     from postrider.settings import load_settings
 
     app = build(load_settings({"POSTRIDER_DATA_DIR": folder}))
     token, campaign_id = asyncio.run(_connected(app, f"http://127.0.0.1:{port}/mcp"))
     door, lifespan = mcp_app(app, port=port)
+    settle_memory()
     return Starlette(routes=[Route("/mcp", door)], lifespan=lambda _: lifespan()), token, campaign_id
 
 
@@ -220,10 +237,13 @@ async def _connected(app: "App", resource: str) -> tuple[str, str]:
     return token, str(made.output.model_dump(by_alias=True)["id"])
 
 
-def _bare_app() -> "ASGIApp":
+def _bare_app(folder: str) -> "ASGIApp":
     from benchmarks.bench_stdio import bare_server
+    from mcp_types import CallToolResult
 
-    return bare_server(TOOL).streamable_http_app()
+    kept = Path(folder) / ANSWER
+    answer = CallToolResult.model_validate_json(kept.read_bytes()) if kept.exists() else None
+    return bare_server(TOOL, answer).streamable_http_app()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel.server import Server
+    from mcp_types import CallToolResult
 
 Who = Literal["ours", "bare"]
 STARTS: Final = 7
@@ -68,8 +69,8 @@ def first_list(who: Who, folder: str) -> float:
     return waited
 
 
-def bare_server(tool: str) -> "Server[Any]":
-    """The least that the SDK makes a server of: one tool that returns a constant."""
+def bare_server(tool: str, answer: "CallToolResult | None" = None) -> "Server[Any]":
+    """The least that the SDK makes a server of: one tool that returns a constant, ``answer`` or a word."""
     from mcp.server.lowlevel.server import Server
     from mcp_types import CallToolResult, ListToolsResult, TextContent, Tool
 
@@ -77,7 +78,7 @@ def bare_server(tool: str) -> "Server[Any]":
         return ListToolsResult(tools=[Tool(name=tool, input_schema={"type": "object"})])
 
     async def call_tool(ctx: object, params: object) -> CallToolResult:
-        return CallToolResult(content=[TextContent(text="echo")])
+        return answer or CallToolResult(content=[TextContent(text="echo")])
 
     return Server("bare", on_list_tools=list_tools, on_call_tool=call_tool)
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from postrider.access.tables import Workspace
@@ -38,10 +38,17 @@ class House:
         return tuple(line for line in (self.opt_out_line, self.postal_address) if line)
 
 
+_ONE: Final = select(Workspace.settings, Workspace.paused_at).where(Workspace.id == bindparam("id"))
+
+
 def house_of(session: Session, workspace_id: str) -> House:
     """The decisions of a workspace."""
-    row = session.execute(select(Workspace.settings, Workspace.paused_at).where(Workspace.id == workspace_id)).first()
-    stored, paused_at = row if row is not None else ({}, None)
+    row = session.execute(_ONE, {"id": workspace_id}).first()
+    return House() if row is None else house_from(*row)
+
+
+def house_from(stored: Mapping[str, Any], paused_at: datetime | None) -> House:
+    """The decisions that stand in a workspace's settings."""
     return House(
         postal_address=str(stored.get(_STORED_AS["postal_address"]) or ""),
         opt_out_line=str(stored.get(_STORED_AS["opt_out_line"]) or ""),

@@ -31,10 +31,9 @@ from postrider.campaigns.moves import Moves
 from postrider.campaigns.output import CampaignItem, CampaignOut, campaign_item
 from postrider.campaigns.queries import (
     campaign_page,
-    campaign_stats,
     document_problems,
+    figures_of,
     find_campaign,
-    lead_counts,
     show_campaign,
 )
 from postrider.campaigns.sequence import email_steps, read_steps
@@ -144,7 +143,7 @@ def create_campaign(ctx: Context, request: CreateCampaign) -> CampaignOut:
     )
     ctx.session.add(row)
     ctx.session.flush()
-    return show_campaign(ctx, row)
+    return show_campaign(ctx, row.id)
 
 
 @operation(title="List campaigns", effect=Effect.READ, core=True, rest=Rest("GET", "/v1/campaigns"))
@@ -157,10 +156,9 @@ def list_campaigns(ctx: Context, request: ListCampaigns) -> CampaignList:
     search = (request.search or "").strip() or None
     rows, total, cursor = campaign_page(ctx.session, ctx.workspace_id, request, status=request.status, search=search)
     ids = [row.id for row in rows]
-    stats = campaign_stats(ctx.session, ctx.workspace_id, ids)
-    leads = lead_counts(ctx.session, ctx.workspace_id, ids)
+    figures = figures_of(ctx.session, ctx.workspace_id, ids)
     return CampaignList(
-        items=[campaign_item(row, stats[row.id], leads[row.id]) for row in rows],
+        items=[campaign_item(row, *figures[row.id]) for row in rows],
         limit=request.limit,
         total=total,
         has_more=cursor is not None,
@@ -175,7 +173,7 @@ def get_campaign(ctx: Context, request: CampaignRef) -> CampaignOut:
 
     warnings says what would keep it from starting or make it send less than expected.
     """
-    return show_campaign(ctx, find_campaign(ctx, request.id))
+    return show_campaign(ctx, request.id)
 
 
 def update_facts(ctx: Context, request: UpdateCampaign) -> Facts | None:
@@ -219,7 +217,7 @@ def update_campaign(ctx: Context, request: UpdateCampaign) -> CampaignOut:
     before = _content(row)
     after = _edited(ctx, row, request)
     if after == before:
-        return show_campaign(ctx, row)
+        return show_campaign(ctx, row.id)
     for part, value in after._asdict().items():
         setattr(row, part, value)
     _check_still_runs(row)
@@ -227,7 +225,7 @@ def update_campaign(ctx: Context, request: UpdateCampaign) -> CampaignOut:
     row.updated_at = ctx.now
     ctx.session.flush()
     _follow_up(ctx, row, before)
-    return show_campaign(ctx, row, _left_behind(ctx, row, before))
+    return show_campaign(ctx, row.id, _left_behind(ctx, row, before))
 
 
 def _edited(ctx: Context, row: Campaign, request: UpdateCampaign) -> Content:

@@ -224,9 +224,11 @@ class CampaignItem(Output):
     completed_at: datetime | None
 
 
-def campaign_out(row: Campaign, stats: CampaignStats, leads: LeadCounts, warnings: Sequence[str]) -> CampaignOut:
-    """The whole campaign."""
-    settings = _settings(row.settings)
+def campaign_out(
+    row: Campaign, stored: SettingsInput, stats: CampaignStats, leads: LeadCounts, warnings: Sequence[str]
+) -> CampaignOut:
+    """The whole campaign. ``stored``: its settings."""
+    settings = _settings(stored)
     return CampaignOut(
         **dict(settings),
         id=row.id,
@@ -273,8 +275,8 @@ def campaign_item(row: Campaign, stats: CampaignStats, leads: LeadCounts) -> Cam
 # Stored documents are read by the models that wrote them, which fill in what did not exist then.
 
 
-def _settings(document: JsonObject) -> CampaignSettingsOut:
-    shown = SettingsInput.model_validate(document).model_dump()
+def _settings(stored: SettingsInput) -> CampaignSettingsOut:
+    shown = stored.model_dump()
     shown["webhook"]["has_secret"] = bool(shown["webhook"].pop("secret"))
     return CampaignSettingsOut.model_validate(shown)
 

@@ -3,14 +3,26 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, column, func, or_, select, table
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    column,
+    func,
+    or_,
+    select,
+    table,
+    true,
+)
 from sqlalchemy.orm import Session
 
-from postrider.access.house import house_of
+from postrider.access.house import House, house_from, house_of
 from postrider.access.tables import Workspace
 from postrider.campaigns.checking import MailboxFacts
 from postrider.campaigns.documents import SettingsInput, Subsequence
-from postrider.campaigns.following import STILL_FOLLOWING, open_changes
+from postrider.campaigns.following import STILL_FOLLOWING, all_leads_follow, open_changes
 from postrider.campaigns.launch import (
     Problem,
     Surroundings,
@@ -38,23 +50,60 @@ ENDED: Final = frozenset({"completed", "archived"})
 _CURSOR: Final = "campaigns"
 
 
+# Statements that are built once: to build one costs as much as to run it.
+
+_ID: Final[BindParameter[str]] = bindparam("id")
+_WORKSPACE_ID: Final[BindParameter[str]] = bindparam("workspace_id")
+_ONE: Final = select(Campaign).where(Campaign.workspace_id == _WORKSPACE_ID, Campaign.id == _ID)
+_ONE_LOCKED: Final = _ONE.with_for_update()
+
+_SUMS: Final = tuple(
+    func.sum(DailyCount.count).filter(DailyCount.kind == kind).label(kind)
+    for kind in ("sent", "returned", "opened", "clicked", "replied", "bounced", "unsubscribed")
+)
+"""What _stats takes."""
+
+_COUNTS: Final = (
+    func.count().filter(Enrollment.status != "removed").label("total"),
+    func.count().filter(Enrollment.status == "active").label("active"),
+)
+"""What _leads takes."""
+
+
+def _shown() -> "Select[Any]":
+    sums = select(*_SUMS).where(DailyCount.workspace_id == _WORKSPACE_ID, DailyCount.campaign_id == _ID).subquery()
+    counts = select(*_COUNTS).where(Enrollment.workspace_id == _WORKSPACE_ID, Enrollment.campaign_id == _ID).subquery()
+    house = (Workspace.settings, Workspace.paused_at)
+    shown = select(Campaign, *house, ~all_leads_follow(), *sums.c, *counts.c).select_from(Campaign)
+    tables = shown.join(Workspace, Workspace.id == Campaign.workspace_id).join(sums, true()).join(counts, true())
+    return tables.where(Campaign.workspace_id == _WORKSPACE_ID, Campaign.id == _ID)
+
+
+_SHOWN: Final = _shown()
+"""One campaign with all that is shown of it but its mailboxes."""
+
+
 def find_campaign(ctx: Context, campaign_id: str, *, lock: bool = False) -> Campaign:
     """The campaign. ``lock``: until this transaction ends nobody else changes it (PostgreSQL; SQLite has one writer),
     and second markers being written are waited for.
 
     Raises: NotFound, InvalidInput for an id of another kind.
     """
-    query = select(Campaign).where(
-        Campaign.workspace_id == ctx.workspace_id, Campaign.id == check_id(campaign_id, "camp", "id")
-    )
-    row = ctx.session.scalar(query.with_for_update() if lock else query)
+    key = {"workspace_id": ctx.workspace_id, "id": check_id(campaign_id, "camp", "id")}
+    row = ctx.session.scalar(_ONE_LOCKED if lock else _ONE, key)
     if row is None:
-        raise NotFound("Campaign not found", hint="See list_campaigns.")
+        raise _not_found()
     return row
+
+
+def _not_found() -> NotFound:
+    return NotFound("Campaign not found", hint="See list_campaigns.")
 
 
 def mailbox_facts(session: Session, workspace_id: str, mailbox_ids: Sequence[str] | None = None) -> list[MailboxFacts]:
     """The workspace's mailboxes, oldest first; only those of ``mailbox_ids`` where given."""
+    if mailbox_ids is not None and not mailbox_ids:
+        return []
     query = select(Mailbox).where(Mailbox.workspace_id == workspace_id).order_by(Mailbox.created_at, Mailbox.id)
     if mailbox_ids is not None:
         query = query.where(Mailbox.id.in_(mailbox_ids))
@@ -72,13 +121,15 @@ def _problem(row: Mailbox) -> str | None:
 
 def surroundings_of(ctx: Context, row: Campaign) -> Surroundings:
     """What the campaign depends on beside its own documents."""
-    workspace = ctx.session.get_one(Workspace, ctx.workspace_id)
-    house = house_of(ctx.session, ctx.workspace_id)
+    return _surroundings(ctx, row, house_of(ctx.session, ctx.workspace_id))
+
+
+def _surroundings(ctx: Context, row: Campaign, house: House) -> Surroundings:
     return Surroundings(
         tracks=ctx.settings.tracks,
         has_legal_lines=bool(house.legal_lines),
         unsubscribe_headers=house.unsubscribe_headers,
-        workspace_paused=workspace.paused_at is not None,
+        workspace_paused=house.paused_at is not None,
         mailboxes=mailbox_facts(ctx.session, ctx.workspace_id, row.mailbox_ids),
     )
 
@@ -92,29 +143,37 @@ def document_problems(row: Campaign) -> list[Problem]:
     ]
 
 
-def unsupported_parts(row: Campaign) -> list[Problem]:
-    """Everything in the campaign that is stored but not done yet."""
+def unsupported_parts(row: Campaign, settings: SettingsInput | None = None) -> list[Problem]:
+    """Everything in the campaign that is stored but not done yet. ``settings``: its own, if read already."""
     subsequences = [Subsequence.model_validate(document) for document in row.subsequences]
-    return unsupported(SettingsInput.model_validate(row.settings), subsequences)
+    return unsupported(settings or SettingsInput.model_validate(row.settings), subsequences)
 
 
 def campaign_warnings(ctx: Context, row: Campaign) -> list[str]:
     """What keeps the campaign from starting, or makes it send less than expected, as far as its documents and what it
     depends on tell."""
-    found = [STILL_FOLLOWING] if open_changes(ctx.session, row) else []
+    house, settings = house_of(ctx.session, ctx.workspace_id), SettingsInput.model_validate(row.settings)
+    return _warnings(ctx, row, settings, house, bool(open_changes(ctx.session, row)))
+
+
+def _warnings(ctx: Context, row: Campaign, settings: SettingsInput, house: House, has_changes: bool) -> list[str]:
+    found = [STILL_FOLLOWING] if has_changes else []
     if row.status not in ENDED:
-        found += [f"start_campaign will refuse: {problem.message}." for problem in unsupported_parts(row)]
-        settings = SettingsInput.model_validate(row.settings)
-        found += warnings_for(settings, row.mailbox_ids, {}, surroundings_of(ctx, row))
+        found += [f"start_campaign will refuse: {problem.message}." for problem in unsupported_parts(row, settings)]
+        found += warnings_for(settings, row.mailbox_ids, {}, _surroundings(ctx, row, house))
     return found
 
 
-def show_campaign(ctx: Context, row: Campaign, warnings: Sequence[str] = ()) -> CampaignOut:
-    """The campaign with its counts and warnings, ``warnings`` first."""
-    found = [*warnings, *campaign_warnings(ctx, row)]
-    stats = campaign_stats(ctx.session, ctx.workspace_id, [row.id])
-    leads = lead_counts(ctx.session, ctx.workspace_id, [row.id])
-    return campaign_out(row, stats[row.id], leads[row.id], found)
+def show_campaign(ctx: Context, campaign_id: str, warnings: Sequence[str] = ()) -> CampaignOut:
+    """The campaign with its counts and warnings, ``warnings`` first. Raises: NotFound, InvalidInput."""
+    key = {"workspace_id": ctx.workspace_id, "id": check_id(campaign_id, "camp", "id")}
+    found = ctx.session.execute(_SHOWN, key).first()
+    if found is None:
+        raise _not_found()
+    row, stored, paused_at, has_changes, *figures = found
+    settings = SettingsInput.model_validate(row.settings)
+    known = [*warnings, *_warnings(ctx, row, settings, house_from(stored, paused_at), has_changes)]
+    return campaign_out(row, settings, _stats(*figures[: len(_SUMS)]), _leads(*figures[len(_SUMS) :]), known)
 
 
 def check_agent(ctx: Context, agent_id: str | None) -> None:
@@ -131,46 +190,49 @@ def check_agent(ctx: Context, agent_id: str | None) -> None:
         )
 
 
-def campaign_stats(session: Session, workspace_id: str, campaign_ids: Sequence[str]) -> dict[str, CampaignStats]:
-    """What came of each campaign's emails, in one statement."""
-    query = (
-        select(DailyCount.campaign_id, DailyCount.kind, func.sum(DailyCount.count))
-        .where(DailyCount.workspace_id == workspace_id, DailyCount.campaign_id.in_(campaign_ids))
-        .group_by(DailyCount.campaign_id, DailyCount.kind)
+def figures_of(
+    session: Session, workspace_id: str, campaign_ids: Sequence[str]
+) -> dict[str, tuple[CampaignStats, LeadCounts]]:
+    """What came of each campaign's emails, and how many leads it has."""
+    sums, counts = (
+        session.execute(
+            select(of.campaign_id, *figures)
+            .where(of.workspace_id == workspace_id, of.campaign_id.in_(campaign_ids))
+            .group_by(of.campaign_id)
+        )
+        for of, figures in ((DailyCount, _SUMS), (Enrollment, _COUNTS))
     )
-    counts: dict[str, dict[str, int]] = {campaign_id: {} for campaign_id in campaign_ids}
-    for campaign_id, kind, count in session.execute(query):
-        counts[campaign_id][kind] = int(count)
-    return {campaign_id: _stats(found) for campaign_id, found in counts.items()}
-
-
-def _stats(counts: dict[str, int]) -> CampaignStats:
-    sent = counts.get("sent", 0)
-    return CampaignStats(
-        sent=sent,
-        delivered=delivered(sent, counts.get("returned", 0)),
-        opened=counts.get("opened", 0),
-        clicked=counts.get("clicked", 0),
-        replied=counts.get("replied", 0),
-        bounced=counts.get("bounced", 0),
-        unsubscribed=counts.get("unsubscribed", 0),
-    )
-
-
-def lead_counts(session: Session, workspace_id: str, campaign_ids: Sequence[str]) -> dict[str, LeadCounts]:
-    """How many leads each campaign has, in one statement; removed ones do not count."""
-    query = (
-        select(Enrollment.campaign_id, Enrollment.status, func.count())
-        .where(Enrollment.workspace_id == workspace_id, Enrollment.campaign_id.in_(campaign_ids))
-        .group_by(Enrollment.campaign_id, Enrollment.status)
-    )
-    counts: dict[str, dict[str, int]] = {campaign_id: {} for campaign_id in campaign_ids}
-    for campaign_id, status, count in session.execute(query):
-        counts[campaign_id][status] = count
+    stats = {campaign_id: _stats(*found) for campaign_id, *found in sums}
+    leads = {campaign_id: _leads(*found) for campaign_id, *found in counts}
     return {
-        campaign_id: LeadCounts(total=sum(found.values()) - found.get("removed", 0), active=found.get("active", 0))
-        for campaign_id, found in counts.items()
+        campaign_id: (stats.get(campaign_id) or _stats(), leads.get(campaign_id) or _leads())
+        for campaign_id in campaign_ids
     }
+
+
+def _stats(
+    sent: int | None = None,
+    returned: int | None = None,
+    opened: int | None = None,
+    clicked: int | None = None,
+    replied: int | None = None,
+    bounced: int | None = None,
+    unsubscribed: int | None = None,
+) -> CampaignStats:
+    """None: nothing of the kind was counted. A sum comes as Decimal from PostgreSQL."""
+    return CampaignStats(
+        sent=int(sent or 0),
+        delivered=delivered(int(sent or 0), int(returned or 0)),
+        opened=int(opened or 0),
+        clicked=int(clicked or 0),
+        replied=int(replied or 0),
+        bounced=int(bounced or 0),
+        unsubscribed=int(unsubscribed or 0),
+    )
+
+
+def _leads(total: int = 0, active: int = 0) -> LeadCounts:
+    return LeadCounts(total=total, active=active)
 
 
 def has_leads(session: Session, workspace_id: str, campaign_id: str) -> bool:

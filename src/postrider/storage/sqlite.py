@@ -24,6 +24,9 @@ from postrider.storage.threads import Job, ThreadPool, resolve
 T = TypeVar("T")
 
 READERS: Final = 4
+PATIENCE_SECONDS: Final = 0.002
+"""A read that has waited so long gets a reader of its own."""
+
 GROUP_LIMIT: Final = 64
 BUSY_TIMEOUT_MS: Final = 10_000
 CHECKPOINT_PAGES: Final = 4_000
@@ -78,7 +81,7 @@ class SqliteDatabase:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._reading = make_engine(path, begin="BEGIN", pool=QueuePool, size=READERS)
         self._writing = make_engine(path, begin="BEGIN IMMEDIATE", pool=StaticPool, size=1)
-        self._readers = ThreadPool(READERS, "sqlite-read")
+        self._readers = ThreadPool(READERS, "sqlite-read", PATIENCE_SECONDS)
         self._kept: dict[int, Connection] = {}
         self._urgent: deque[Job] = deque()
         self._hot: deque[Job] = deque()

@@ -33,6 +33,20 @@ async def test_results_and_errors_come_back_from_a_thread_of_the_pool(pool: Thre
     pool.close()
 
 
+async def test_short_jobs_are_done_by_one_thread_and_a_long_one_keeps_nobody_waiting() -> None:
+    patient, free = ThreadPool(2, "patient", patience_seconds=3_600.0), threading.Event()
+    names = await asyncio.gather(*(patient.run(lambda: threading.current_thread().name) for _ in range(50)))
+    assert len(set(names)) == 1
+    patient.close()
+    hasty = ThreadPool(2, "hasty", patience_seconds=0.001)
+    long = asyncio.create_task(hasty.run(free.wait))
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(hasty.run(lambda: "meanwhile"), 30) == "meanwhile"
+    free.set()
+    assert await long
+    hasty.close()
+
+
 async def test_work_whose_caller_has_left_before_it_began_is_never_done(pool: ThreadPool) -> None:
     free, done = threading.Event(), []
     first = asyncio.create_task(pool.run(lambda: free.wait()))

@@ -86,6 +86,7 @@ def settle_memory() -> None:
 async def _serve(app: App, config: uvicorn.Config, listener: socket.socket, address: str, with_engine: bool) -> None:
     stop = asyncio.Event()
     on_stop_signal(stop.set)
+    settle_memory()
     server = _Server(config, await _announcement(app, address, with_engine))
     http = asyncio.create_task(server.serve(sockets=[listener]))
     engine = asyncio.create_task(start_engine(app, stop)) if with_engine else None

@@ -22,19 +22,20 @@ class Marks:
 
     def of(self, name: str) -> "Marks":
         """The marks of a field."""
-        properties = self.schema.get("properties", {})
-        if name not in properties:
-            return self.others
-        if name not in self._fields:
-            self._fields[name] = self._inner(properties[name])
-        return self._fields[name]
+        found = self._fields.get(name)
+        if found is None:
+            properties = self.schema.get("properties", {})
+            if name not in properties:
+                return self.others
+            found = self._fields[name] = self._inner(properties[name])
+        return found
 
     @cached_property
     def each(self) -> "Marks":
         """The marks of every entry of a list."""
         return self._inner(self.schema.get("items"))
 
-    @property
+    @cached_property
     def names_too(self) -> bool:
         """Whether the names of the fields are strangers' too: those of a map are made like its values."""
         return self.untrusted or ("properties" not in self.schema and self.others.untrusted)
@@ -45,7 +46,7 @@ class Marks:
 
     def _inner(self, schema: Any) -> "Marks":
         known = schema if isinstance(schema, dict) else {}
-        if not known and not self.untrusted:
+        if not self.untrusted and not _holds_mark(known, self._definitions, set()):
             return NO_MARKS
         return Marks(known, self._definitions, inherited=self.untrusted)
 
@@ -61,6 +62,22 @@ def _resolved(schema: JsonSchema, definitions: JsonSchema) -> JsonSchema:
             return schema
         marked = {"untrusted": True} if schema.get("untrusted") is True else {}
         schema = {**choices[0], **marked}
+
+
+def _holds_mark(schema: Any, definitions: JsonSchema, above: set[str]) -> bool:
+    """Whether anything in it is marked."""
+    if isinstance(schema, list):
+        return any(_holds_mark(inner, definitions, above) for inner in schema)
+    if not isinstance(schema, dict):
+        return False
+    name = str(schema.get("$ref", "")).rsplit("/", 1)[-1]
+    if name and name not in above:
+        above.add(name)
+        if _holds_mark(definitions[name], definitions, above):
+            return True
+    return schema.get("untrusted") is True or any(
+        _holds_mark(inner, definitions, above) for inner in schema.values() if isinstance(inner, dict | list)
+    )
 
 
 def untrusted_paths(model: type[BaseModel]) -> tuple[str, ...]:
@@ -81,7 +98,15 @@ def _paths(marks: Marks, path: str, above: frozenset[int]) -> Iterator[str]:
             yield from _paths(marks.others, f"{path}.*", above)
 
 
-NO_MARKS: Final = Marks({}, {})
+class _NoMarks(Marks):
+    """The same at every place, found without a look."""
+
+    def of(self, name: str) -> Marks:
+        """See Marks.of."""
+        return self
+
+
+NO_MARKS: Final = _NoMarks({}, {})
 """Of what nobody but us has written."""
 
 

@@ -6,6 +6,7 @@ What strangers wrote is fenced: a value stands in quotes, of which it can hold n
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_jsonable_python
@@ -59,6 +60,7 @@ class _Block(NamedTuple):
 
 _Part = str | _Block
 
+_THEIRS: Final = Marks({"untrusted": True}, {})
 _FACT: Final = Marks({"items": {"untrusted": True}}, {})
 """A detail of an error. What a list of them names is the caller's or of its file, and stands in quotes."""
 
@@ -70,7 +72,7 @@ class _Piece(NamedTuple):
     quoted: bool = False
 
     def __str__(self) -> str:
-        return json.dumps(self.text, ensure_ascii=False) if self.quoted else self.text
+        return encode_basestring(self.text) if self.quoted else self.text
 
     def cut(self, most: int) -> str:
         """As many characters as there is room for; quotes are put around what is left, so that they always close."""
@@ -84,6 +86,9 @@ class _Piece(NamedTuple):
                 break
             kept += 1
         return str(self._replace(text=f"{self.text[:kept]}…"))
+
+
+_BETWEEN: Final = ", "
 
 
 def result_text(output: Json, marks: Marks = NO_MARKS, room: int = MAX_TEXT) -> str:
@@ -103,10 +108,10 @@ def result_text(output: Json, marks: Marks = NO_MARKS, room: int = MAX_TEXT) -> 
         head.insert(0, FENCE_NOTE)
     for cap in caps:
         groups = [[line for part in parts for line in _lines(part, cap)] for parts in (head, *rows)]
-        if sum(map(_octets, groups)) <= room:
-            break
-    lines = _whole_rows(groups, room) if rows and "limit" in output else [line for group in groups for line in group]
-    return _join(lines, room) or "Done."
+        lines = [line for group in groups for line in group]
+        if _octets(lines) <= room:
+            return "\n".join(lines) or "Done."
+    return _join(_whole_rows(groups, room) if rows and "limit" in output else lines, room)
 
 
 def error_text(error: PostriderError) -> str:
@@ -147,14 +152,17 @@ def _record(output: Json, marks: Marks, indent: int = 0) -> list[_Part]:
 def _field(name: str, value: Any, marks: Marks, indent: int) -> list[_Part]:
     """Long texts and large objects on lines of their own, of a list of objects a line for each row."""
     start = " " * indent
+    if isinstance(value, int):
+        return [f"{start}{name}: {_plain(value)}"]
     if _is_prose(value, MAX_LINE):
         return [f"{start}{name}:", _Block(value, marks.untrusted, indent + 2)]
-    if indent < _DEEPEST and not _fits_a_line(value, marks):
+    word = _one_line(value, marks)
+    if word is None and indent < _DEEPEST:
         if isinstance(value, dict):
             return [f"{start}{name}:", *_record(value, marks, indent + 2)]
         if isinstance(value, list):
             return [f"{start}{name} ({len(value)}):", *_nested_rows(value, marks.each, indent)]
-    return [f"{start}{name}: {_short(value, marks, MAX_LINE)}"]
+    return [f"{start}{name}: {_short(value, marks, MAX_LINE) if word is None else word}"]
 
 
 def _nested_rows(items: list[Any], marks: Marks, indent: int) -> list[_Part]:
@@ -185,11 +193,14 @@ def _row(item: Any, marks: Marks, indent: int = 0) -> list[_Part]:
             below.append(_Block(value, inner.untrusted, indent + 2))
         elif is_text and key not in _TITLES and _is_prose(value, MAX_VALUE):
             below += [f"{' ' * indent}  {_name(key, marks)}:", _Block(value, inner.untrusted, indent + 2)]
-        elif is_text or key in _TITLES or _fits_a_line(value, inner):
-            word = _short(value, inner, MAX_VALUE if is_text else MAX_LINE)
-            parts.append(word if key in ("id", "name") else f"{_name(key, marks)}: {word}")
         else:
-            below += _field(_name(key, marks), value, inner, indent + 2)
+            word = None if is_text else _one_line(value, inner)
+            if word is None and (is_text or key in _TITLES):
+                word = _short(value, inner, MAX_VALUE if is_text else MAX_LINE)
+            if word is None:
+                below += _field(_name(key, marks), value, inner, indent + 2)
+            else:
+                parts.append(word if key in ("id", "name") else f"{_name(key, marks)}: {word}")
     return [start + " · ".join(parts), *below]
 
 
@@ -208,28 +219,44 @@ def _telling_order(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _is_second(key: str, fields: Json) -> bool:
-    """Whether the field says in HTML what ``text`` says beside it."""
-    return key in ("html", "body") and bool(fields.get("text"))
+    """Whether the field says in HTML what ``text`` says beside it, or is an object of which every field stands beside
+    it with the same value."""
+    if key in ("html", "body"):
+        return bool(fields.get("text"))
+    value = fields[key]
+    return isinstance(value, dict) and value.items() <= fields.items()
 
 
-def _fits_a_line(value: Any, marks: Marks) -> bool:
-    """Whether a value is short, and neither is nor holds prose or a list of objects."""
-    room = MAX_LINE
-    return not _needs_lines(value) and all((room := room - len(str(piece))) >= 0 for piece in _pieces(value, marks))
-
-
-def _needs_lines(value: Any) -> bool:
-    """Whether an object or a list holds more than figures and short words."""
-    if isinstance(value, list):
-        return any(isinstance(item, dict) for item in value)
+def _one_line(value: Any, marks: Marks) -> str | None:
+    """A value on one line; None if it is too long for one, or is or holds prose or a list of objects."""
     if isinstance(value, dict):
-        return any(_is_prose(inner, MAX_VALUE) or _needs_lines(inner) for inner in value.values())
-    return False
+        return _joined(_field_on_the_line(key, inner, marks) for key, inner in value.items() if not _is_empty(inner))
+    if isinstance(value, list):
+        each = marks.each
+        return _joined(None if isinstance(inner, dict) else _one_line(inner, each) for inner in value)
+    word = _word(value, marks)
+    return word if len(word) <= MAX_LINE else None
+
+
+def _joined(words: Iterable[str | None]) -> str | None:
+    kept, room = list[str](), MAX_LINE + len(_BETWEEN)
+    for word in words:
+        if word is None or (room := room - len(word) - len(_BETWEEN)) < 0:
+            return None
+        kept.append(word)
+    return _BETWEEN.join(kept)
+
+
+def _field_on_the_line(key: Any, value: Any, marks: Marks) -> str | None:
+    if _is_prose(value, MAX_VALUE):
+        return None
+    word = _one_line(value, marks.of(key))
+    return None if word is None else f"{_word(str(key), _THEIRS if marks.names_too else NO_MARKS)} {word}"
 
 
 def _is_prose(value: Any, most: int) -> bool:
     """Whether a value needs lines of its own. Tokens and addresses never do: they have no spaces."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or (len(value) <= most and value.isprintable()):
         return False
     text = value.strip()
     return len(text.splitlines()) > 1 or (len(text) > most and any(map(str.isspace, text)))
@@ -242,6 +269,8 @@ def _words(value: Any, marks: Marks = NO_MARKS) -> str:
 
 def _short(value: Any, marks: Marks, most: int) -> str:
     """A value on one line of at most so many characters."""
+    if not isinstance(value, dict | list) and len(word := _word(value, marks)) <= most:
+        return word
     parts, room = list[str](), most
     pieces = _pieces(value, marks)
     for piece in pieces:
@@ -255,15 +284,11 @@ def _short(value: Any, marks: Marks, most: int) -> str:
 
 def _pieces(value: Any, marks: Marks) -> Iterator[_Piece]:
     """A value on one line, part by part."""
-    if isinstance(value, str):
-        yield _Piece(_line(value), marks.untrusted)
-    elif isinstance(value, bool):
-        yield _Piece("yes" if value else "no")
-    elif isinstance(value, dict):
+    if isinstance(value, dict):
         filled = [(key, inner) for key, inner in value.items() if not _is_empty(inner)]
         for index, (key, inner) in enumerate(filled):
             yield from _between(index)
-            yield _name_piece(key, marks)
+            yield _Piece(_line(str(key)), marks.names_too)
             yield _Piece(" ")
             yield from _pieces(inner, marks.of(key))
     elif isinstance(value, list):
@@ -271,12 +296,24 @@ def _pieces(value: Any, marks: Marks) -> Iterator[_Piece]:
             yield from _between(index)
             yield from _pieces(inner, marks.each)
     else:
-        yield _Piece(str(value))
+        yield _Piece(_plain(value), marks.untrusted and isinstance(value, str))
+
+
+def _word(value: Any, marks: Marks) -> str:
+    """A value that is no object and no list."""
+    text = _plain(value)
+    return encode_basestring(text) if marks.untrusted and isinstance(value, str) else text
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, str):
+        return _line(value)
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def _between(index: int) -> Iterator[_Piece]:
     if index:
-        yield _Piece(", ")
+        yield _Piece(_BETWEEN)
 
 
 def _line(text: str) -> str:
@@ -286,13 +323,9 @@ def _line(text: str) -> str:
 
 def _name(key: Any, marks: Marks) -> str:
     """The name of a field: ours, or a stranger's where the object is a map of theirs."""
-    name = _name_piece(key, marks)
-    whole = str(name)
-    return whole if len(whole) <= MAX_VALUE else name.cut(MAX_VALUE)
-
-
-def _name_piece(key: Any, marks: Marks) -> _Piece:
-    return _Piece(_line(str(key)), marks.names_too)
+    if not marks.names_too and isinstance(key, str) and len(key) <= MAX_VALUE and key.isprintable():
+        return key
+    return _short(str(key), _THEIRS if marks.names_too else NO_MARKS, MAX_VALUE)
 
 
 def _is_empty(value: Any) -> bool:
@@ -303,6 +336,8 @@ def _is_empty(value: Any) -> bool:
 
 def _holds_marked(value: Any, marks: Marks) -> bool:
     """Whether a stranger wrote anything in it."""
+    if marks is NO_MARKS:
+        return False
     if isinstance(value, dict):
         return any((marks.names_too and value) or _holds_marked(inner, marks.of(key)) for key, inner in value.items())
     if isinstance(value, list):
@@ -324,7 +359,7 @@ def _lines(part: _Part, cap: int) -> list[str]:
 
 
 def _octets(lines: Iterable[str]) -> int:
-    return sum(len(line.encode()) + 1 for line in lines)
+    return sum(len(line if line.isascii() else line.encode()) + 1 for line in lines)
 
 
 def _whole_rows(groups: list[list[str]], room: int) -> list[str]:
@@ -349,7 +384,7 @@ def _join(lines: Iterable[str], room: int) -> str:
     kept: list[str] = []
     everything = list(lines)
     for line in everything:
-        room -= len(line.encode()) + 1
+        room -= _octets((line,))
         # The word on what was left out may take a little more.
         if room < 0 and not line.startswith("…"):
             kept.append(f"… {len(everything) - len(kept)} more lines are in the structured result only")

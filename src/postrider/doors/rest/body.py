@@ -42,11 +42,13 @@ async def chunks(request: Request, longest_seconds: float) -> AsyncIterator[byte
     while True:
         left = min(IDLE_SECONDS, end - time.monotonic())
         try:
-            yield await asyncio.wait_for(anext(stream), left)
-        except StopAsyncIteration:
-            return
+            async with asyncio.timeout(left):
+                part = await anext(stream, None)
         except TimeoutError:
             raise TooSlow("The body did not arrive in time.", hint="Send it without pauses.") from None
+        if part is None:
+            return
+        yield part
 
 
 def check_announced(request: Request, limit_bytes: int) -> None:
