@@ -1,7 +1,7 @@
 # The image of Postrider: docker build -t postrider .
 # How to run it, alone or with PostgreSQL and a proxy: docs/deploy.md
 
-ARG PYTHON=3.11
+ARG PYTHON=3.11.15
 
 # What is built here is installed the same way, by the same script, in the tests: scripts/clean_install.sh reads these
 # COPY lines. Each file keeps its place.
@@ -32,6 +32,7 @@ EXPOSE 8025
 # The first signal asks the server to stop: it takes no new work and finishes what is under way, up to 30 seconds.
 # Docker itself waits 10 seconds: docker stop --timeout 45.
 STOPSIGNAL SIGTERM
+# Well is what is ready for its work: the database answers at the right revision, and the engine is alive.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \
   CMD ["python", "/opt/postrider/healthcheck.py"]
 ENTRYPOINT ["postrider"]

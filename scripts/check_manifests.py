@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it ships no types
+from jsonschema import Draft7Validator, Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
 
-from postrider.catalogue import load_catalogue
+from postrider.catalogue import Catalogue, load_catalogue
+from postrider.doors.mcp.running import DOOR_TOOLS
+from postrider.doors.mcp.tools import describe_tool
 from postrider.tags.rules import SEED_TAGS
 
 SCHEMAS: Final = {
@@ -29,13 +31,12 @@ SCHEMAS: Final = {
 }
 """Each manifest with its schema in manifests/schemas."""
 
-RUN_TOOLS: Final = {"search_operations", "run_read_operation", "run_write_operation", "run_destructive_operation"}
-"""Tools that are no operations: they find the others and call them."""
-
 _SKILLS: Final = "manifests/claude-plugin/skills"
 _SKILL_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _FRONT: Final = re.compile(r"---\n(.*?)\n---\n(.+)", re.DOTALL)
 _TOOL: Final = re.compile(r"`([a-z]+(?:_[a-z]+)+)`")
+_WORD: Final = re.compile(r"`([a-z]+(?:[A-Z][a-z]*)*)(?:: [^`]+)?`")
+_TAKES: Final = re.compile(r"`([a-z]+(?:_[a-z]+)+)`\s+\(?(?:with|takes)\s+`([A-Za-z]+)(?:: ([^`]+))?`")
 _IMAGE_NAME: Final = re.compile(r'io\.modelcontextprotocol\.server\.name="([^"]*)"')
 _SERVER_NAME: Final = re.compile(r"<!--\s*mcp-name:\s*(\S+)\s*-->")
 
@@ -83,14 +84,59 @@ def name_problems(root: Path) -> Iterator[str]:
 
 
 def skill_problems(root: Path) -> Iterator[str]:
-    """Skills that a client would not load, or that name a tool which does not exist."""
-    known = {name for operation in load_catalogue() for name in (operation.name, *operation.aliases)} | RUN_TOOLS
-    known |= {tag.name for tag in SEED_TAGS}
+    """Skills that a client would not load, or that name a tool, an argument or a field which does not exist.
+
+    Names stand as code; a value of a field whose schema lists no values stands in quotes and is not looked at.
+    """
+    catalogue = load_catalogue()
     for folder in sorted((root / _SKILLS).iterdir()):
         yield from _front_problems(folder)
-        for page in sorted(folder.rglob("*.md")):
-            for word in sorted(set(_TOOL.findall(page.read_text(encoding="utf-8"))) - known):
-                yield f"{page.relative_to(root).as_posix()}: {word} is no tool"
+        pages = {page: page.read_text(encoding="utf-8") for page in sorted(folder.rglob("*.md"))}
+        words = set(_words_of(catalogue, set(_TOOL.findall("".join(pages.values())))))
+        for page, text in pages.items():
+            for problem in (*_unknown_names(catalogue, text, words), *_unfit_arguments(catalogue, text)):
+                yield f"{page.relative_to(root).as_posix()}: {problem}"
+
+
+def _unknown_names(catalogue: Catalogue, text: str, words: set[str]) -> Iterator[str]:
+    """``words``: the fields, and the values of fields, of all tools that the skill names."""
+    known = {*DOOR_TOOLS, *(tag.name for tag in SEED_TAGS)}
+    for name in sorted(set(_TOOL.findall(text)) - known):
+        if catalogue.find(name) is None:
+            yield f"{name} is no tool"
+    for name in sorted(set(_WORD.findall(text)) - known - words):
+        yield f"{name} is no field of the tools that are named"
+
+
+def _words_of(catalogue: Catalogue, tools: set[str]) -> Iterator[str]:
+    for operation in filter(None, map(catalogue.find, tools)):
+        tool = describe_tool(operation)
+        yield from _vocabulary(tool.input_schema)
+        yield from _vocabulary(tool.output_schema)
+
+
+def _vocabulary(part: Any) -> Iterator[str]:
+    """Names of fields, the words that they may have, and marks on them, at every depth of a schema."""
+    if isinstance(part, list):
+        for inner in part:
+            yield from _vocabulary(inner)
+    elif isinstance(part, dict):
+        yield from part.get("properties", ())
+        yield from {"untrusted"} & part.keys()
+        yield from filter(lambda value: isinstance(value, str), [*part.get("enum", ()), part.get("const")])
+        for inner in part.values():
+            yield from _vocabulary(inner)
+
+
+def _unfit_arguments(catalogue: Catalogue, text: str) -> Iterator[str]:
+    """Where a tool is told to be called with what it does not take."""
+    for name, argument, value in _TAKES.findall(text):
+        operation = catalogue.find(name)
+        fields = describe_tool(operation).input_schema["properties"] if operation is not None else {}
+        if argument not in fields:
+            yield f"{name} does not take {argument}"
+        elif value and not Draft202012Validator(fields[argument]).is_valid(yaml.safe_load(value)):
+            yield f"{name} does not take {argument}: {value}"
 
 
 def _front_problems(folder: Path) -> Iterator[str]:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Does what the Dockerfile does, without Docker: copies what it copies, runs deploy/install.sh as another user in an
-# empty environment, serves until /healthz answers, asks the server to stop, and wants it to end with 0.
+# empty environment, serves until it is ready, asks the server to stop, and wants it to end with 0.
 # Root makes a user for this and removes it again; anyone else is that user. Nothing stays behind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -92,7 +92,7 @@ serve_and_stop() {
   (as_that_user "$place/installed/bin/postrider" serve --port 0) >"$place/output" 2>&1 &
   server=$!
   until_it_does 60 "The server listens." has_port
-  until_it_does 30 "/healthz answers." is_healthy
+  until_it_does 30 "The server is ready." is_healthy
   kill -TERM "$server"
   until has_ended || [ "$SECONDS" -ge "$ended_by" ]; do sleep 0.2; done
   if ! has_ended; then

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import httpx
 
@@ -42,3 +43,11 @@ async def rest_client(
     key = installation.ann.workspace_key.reveal()
     async with httpx.AsyncClient(transport=transport, base_url=BASE, headers={"X-Api-Key": key}) as client:
         yield client
+
+
+def error(response: httpx.Response, status: int) -> Any:
+    """What a refusal with ``status`` says."""
+    assert response.status_code == status, response.text
+    answer = response.json()
+    assert answer["success"] is False
+    return answer["error"]

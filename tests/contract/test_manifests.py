@@ -79,12 +79,29 @@ def test_a_mistake_in_a_manifest_is_named(copy: Path, mistake: str) -> None:
     assert any(named in problem for problem in found), found
 
 
-def test_a_skill_that_names_no_tool_of_ours_is_found(copy: Path) -> None:
-    page = copy / LAUNCH / "SKILL.md"
-    page.write_text(
-        page.read_text(encoding="utf-8").replace("`plan_campaign`", "`plan_the_campaign`"), encoding="utf-8"
-    )
-    assert f"{LAUNCH}/SKILL.md: plan_the_campaign is no tool" in problems(copy)
+SLIPS: Final = {
+    f"{LAUNCH}/SKILL.md: plan_the_campaign is no tool": ("`plan_campaign`", "`plan_the_campaign`"),
+    f"{LAUNCH}/SKILL.md: lackingVariables is no field of the tools that are named": (
+        "`missingVariables`",
+        "`lackingVariables`",
+    ),
+    f"{LAUNCH}/SKILL.md: send_test_email does not take toEmail": ("with `customEmail`", "with `toEmail`"),
+    f"{INBOX}/SKILL.md: list_conversations does not take unread: maybe": ("`unread: true`", "`unread: maybe`"),
+    f"{INBOX}/SKILL.md: send_reply does not take sendAt": ("(with `scheduledFor`", "(with `sendAt`"),
+    f"{INBOX}/references/labels.md: tag_conversation does not take conversations": (
+        "takes `conversationIds`",
+        "takes `conversations`",
+    ),
+}
+
+
+@pytest.mark.parametrize("named", SLIPS)
+def test_a_skill_that_names_what_does_not_exist_is_found(copy: Path, named: str) -> None:
+    page, (right, wrong) = copy / named.split(":")[0], SLIPS[named]
+    text = page.read_text(encoding="utf-8")
+    assert right in text
+    page.write_text(text.replace(right, wrong), encoding="utf-8")
+    assert named in problems(copy)
 
 
 def test_a_skill_has_to_be_called_as_its_folder(copy: Path) -> None:

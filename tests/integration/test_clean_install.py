@@ -35,7 +35,7 @@ def test_a_clean_install_serves_and_ends_when_asked_and_leaves_nothing(open_plac
     assert said[0].startswith(("Installing as another user", "Not root: installing as"))
     assert said[-3:] == [
         "The server listens.",
-        "/healthz answers.",
+        "The server is ready.",
         "Asked to stop, it finished its work and ended with 0.",
     ]
     assert list(open_place.iterdir()) == []

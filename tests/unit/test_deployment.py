@@ -6,12 +6,16 @@ import socket
 import subprocess
 import sys
 import tomllib
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
 from scripts.generated import ROOT
+
+from postrider.doors.cli.stopping import DRAIN_SECONDS
+from postrider.engine import sent_copies
 
 DEPLOY: Final = ROOT / "deploy"
 DOCKERFILE: Final = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -107,6 +111,27 @@ def test_the_proxy_is_believed_at_the_address_that_it_has() -> None:
     address = SERVICES["proxy"]["networks"]["front"]["ipv4_address"]
     assert SERVICES["postrider"]["environment"]["POSTRIDER_TRUSTED_PROXIES"] == address
     assert SERVICES["postrider"]["networks"].keys() == {"inside", "front"}
+    assert SERVICES["postrider"]["command"][-2:] == ["--host", "0.0.0.0"], "by IPv4 alone, where its address is known"
+    subnets = [ip_network(each["subnet"]) for each in COMPOSE["networks"]["front"]["ipam"]["config"]]
+    given_out = ip_network(COMPOSE["networks"]["front"]["ipam"]["config"][0]["ip_range"])
+    assert ip_address(address) in subnets[0] and ip_address(address) not in given_out
+
+
+def test_visitors_over_ipv6_keep_their_addresses() -> None:
+    """Without addresses of its own the proxy sees all of them as one, and limits go by address."""
+    front = COMPOSE["networks"]["front"]
+    versions = {ip_network(each["subnet"]).version: ip_network(each["subnet"]) for each in front["ipam"]["config"]}
+    assert front["enable_ipv6"] is True and versions.keys() == {4, 6}
+    assert versions[6].is_private and versions[6].prefixlen == 64
+
+
+def test_what_others_make_is_pinned_to_one_version() -> None:
+    images = [service["image"] for service in SERVICES.values() if "build" not in service]
+    images += [f"python:{said('ARG')[0].removeprefix('PYTHON=')}-slim-bookworm"]
+    assert len(images) == 3
+    for image in images:
+        assert re.fullmatch(r"[a-z]+:\d+\.\d+(\.\d+)?(-[a-z-]+)?(@sha256:[0-9a-f]{64})?", image), image
+    assert re.fullmatch(r"PYTHON=\d+\.\d+\.\d+", said("ARG")[0])
 
 
 def test_the_schema_is_upgraded_before_the_server_starts() -> None:
@@ -117,7 +142,12 @@ def test_the_schema_is_upgraded_before_the_server_starts() -> None:
 
 
 def test_the_server_has_the_time_to_stop_that_it_needs() -> None:
-    assert SERVICES["postrider"]["stop_grace_period"] == "45s"
+    longest = DRAIN_SECONDS + sent_copies.DRAIN_SECONDS
+    page = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+    given = re.findall(r"(?:--stop-timeout |TimeoutStopSec=)(\d+)", page) + re.findall(r"--timeout (\d+)", DOCKERFILE)
+    assert len(given) == 3
+    for seconds in (SERVICES["postrider"]["stop_grace_period"].removesuffix("s"), *given):
+        assert int(seconds) > longest
 
 
 def test_everything_that_stays_says_whether_it_is_well_and_starts_again() -> None:

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from postrider.doors.mcp.views.registry import VIEWS
-from tests.views.browser import VIEW, Host
+from tests.views.browser import Host
 from tests.views.results import Recorded, Result
 
 SHOUT: Final = "top.postMessage('ran','*')"
@@ -247,4 +247,3 @@ async def test_the_proxy_writes_down_what_a_page_asks_for(host: Host) -> None:
 def test_every_view_is_attacked() -> None:
     attacked = set(TOOLS.values())
     assert {operation for view in VIEWS for operation in view.operations} == attacked
-    assert VIEW.endswith(".test")

@@ -147,11 +147,40 @@ async def test_a_plan_shows_every_day_and_each_mailbox(host: Host, results: Resu
     mailbox_id, address = next(iter(data["mailboxes"].items()))
     await host.view.get_by_label("Mailbox", exact=True).select_option(label=address)
     assert await cells.all_inner_texts() == [str(day["mailboxes"][mailbox_id]) for day in data["days"]]
-    await host.view.locator("button.day").nth(1).click()
-    await expect(
-        host.view.get_by_role("heading", name=f"Tuesday 3 March: {data['days'][1]['total']} emails")
-    ).to_be_visible()
     await expect(host.view.get_by_text("On the do-not-contact list")).to_be_visible()
+
+
+async def test_the_panel_of_a_day_shows_what_the_chosen_mailbox_sends(host: Host, results: Results) -> None:
+    data = await show(host, results, "plan")
+    panel, choice = host.view.locator(".panel"), host.view.get_by_label("Mailbox", exact=True)
+    heading, rows = panel.get_by_role("heading"), panel.get_by_role("listitem")
+    first, second = data["days"][:2]
+    await host.view.locator("button.day").nth(1).click()
+    everybody = [f"{address}{second['mailboxes'][each]}" for each, address in data["mailboxes"].items()]
+    assert len(set(second["mailboxes"].values()) | {second["total"]}) > 2, "figures that can be told apart"
+    await expect(heading).to_have_text(f"Tuesday 3 March: {second['total']} emails")
+    await expect(rows).to_have_text(everybody)
+    for mailbox_id, address in data["mailboxes"].items():
+        await choice.select_option(label=address)
+        await expect(heading).to_have_text(f"Tuesday 3 March: {second['mailboxes'][mailbox_id]} emails")
+        await expect(rows).to_have_text([f"{address}{second['mailboxes'][mailbox_id]}"])
+    await host.view.locator("button.day").nth(0).click()
+    await expect(heading).to_have_text(f"Monday 2 March: {first['mailboxes'][mailbox_id]} emails")
+    await choice.select_option(label="All mailboxes")
+    await expect(heading).to_have_text(f"Monday 2 March: {first['total']} emails")
+
+
+async def test_a_mailbox_that_sends_nothing_on_a_day_has_an_empty_panel(host: Host, results: Results) -> None:
+    made = results["plan"].result
+    data = made["structuredContent"]
+    mailbox_id, address = next(iter(data["mailboxes"].items()))
+    idle = [{**data["days"][0], "mailboxes": {**data["days"][0]["mailboxes"], mailbox_id: 0}}, *data["days"][1:]]
+    await host.show("plan_campaign", {**made, "structuredContent": {**data, "days": idle}})
+    await host.view.get_by_label("Mailbox", exact=True).select_option(label=address)
+    panel = host.view.locator(".panel")
+    await expect(panel.get_by_role("heading")).to_have_text("Monday 2 March: 0 emails")
+    await expect(panel.get_by_role("listitem")).to_have_count(0)
+    assert await host.violations() == []
 
 
 async def test_the_table_behind_a_plan_holds_the_same_figures(host: Host, results: Results) -> None:

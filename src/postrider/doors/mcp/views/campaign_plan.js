@@ -69,7 +69,7 @@ class Calendar {
 
   parts(entry, count) {
     return el("span", { class: "parts", "aria-hidden": "true" }, this.mailboxes.map(([id], index) => {
-      const own = this.chosenMailbox && this.chosenMailbox !== id ? 0 : number(entry.mailboxes[id]);
+      const own = this.own(entry, id);
       return own ? share(el("span", { class: `hue-${index % HUES}` }), own / count) : null;
     }));
   }
@@ -80,10 +80,15 @@ class Calendar {
     this.describe();
   }
 
+  // What the mailbox sends on a day: nothing where another one is chosen.
+  own(entry, id) {
+    return this.chosenMailbox && this.chosenMailbox !== id ? 0 : number(entry.mailboxes[id]);
+  }
+
   describe() {
     const entry = this.byDate.get(this.chosenDate);
-    const own = this.mailboxes.map(([id, email], index) => [email, number(entry.mailboxes[id]), index]).filter(([, count]) => count);
-    this.detail.replaceChildren(el("h3", {}, `${day(entry.at, { weekday: "long", day: "numeric", month: "long" })}: ${counted(entry.total, "email")}`),
+    const own = this.mailboxes.map(([id, email], index) => [email, this.own(entry, id), index]).filter(([, count]) => count);
+    this.detail.replaceChildren(el("h3", {}, `${day(entry.at, { weekday: "long", day: "numeric", month: "long" })}: ${counted(this.count(entry), "email")}`),
       el("ul", { class: "plain" }, own.map(([email, count, index]) =>
         el("li", { class: "row" }, el("span", { class: `dot hue-${index % HUES}`, "aria-hidden": "true" }), theirs(email), el("strong", {}, plain(count))))));
   }

@@ -1,0 +1,1 @@
+"""How /v1 translates. What operations do is tested elsewhere."""
