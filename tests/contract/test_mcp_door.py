@@ -184,7 +184,14 @@ def test_a_field_called_title_is_kept_where_generated_titles_are_dropped() -> No
     schema = input_schema(Choice)
     assert schema["properties"]["title"] == {"anyOf": [{"maxLength": 5, "type": "string"}, {"type": "null"}]}
     assert "description" not in schema and schema["required"] == ["first", "second"]
-    assert schema["properties"]["first"] == schema["properties"]["second"]
+    part = {
+        "type": "object",
+        "description": "Part of an input.",
+        "properties": {"name": {"type": "string"}},
+        "required": ["name"],
+        "additionalProperties": False,
+    }
+    assert schema["properties"]["first"] == schema["properties"]["second"] == part
     assert not _references(schema), "inputs have no references"
 
 

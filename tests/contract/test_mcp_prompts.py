@@ -1,10 +1,12 @@
 """Prompts are recipes that can be followed; arguments of prompts and resource templates are completed."""
 
+import json
 import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference, ResourceTemplateReference, TextContent
@@ -15,6 +17,7 @@ from postrider.doors.mcp.prompts import PROMPTS, Recipe
 from postrider.doors.mcp.running import DOOR_TOOLS
 from postrider.doors.mcp.server import build_server
 from postrider.doors.mcp.surface import FULL, MAIN, READONLY, Surface, surface_at
+from postrider.doors.mcp.tools import describe_tool
 from postrider.kernel.context import Actor
 from tests.conftest import Installation
 from tests.features.inbox_world import inbox
@@ -48,6 +51,25 @@ async def test_every_tool_that_a_prompt_names_exists(recipe: Recipe, installatio
         text = await text_of(client, recipe.name, GIVEN[recipe.name])
     named = set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", text)) - set(DOOR_TOOLS)
     assert named == set(recipe.tools) and all(CATALOGUE.find(name) for name in named)
+
+
+@EVERY_PROMPT
+def test_every_argument_that_a_prompt_names_is_one_of_that_tool(recipe: Recipe) -> None:
+    """Arguments stand as JSON behind the tool; a variable of a template has two braces and no quote."""
+    tools = list(re.finditer(r"\b[a-z]+(?:_[a-z]+)+\b", recipe.steps))
+    for shown in re.finditer(r"\{\"[^}]*\}", recipe.steps):
+        operation = CATALOGUE.find([tool[0] for tool in tools if tool.end() < shown.start()][-1])
+        assert operation is not None
+        fields = describe_tool(operation).input_schema["properties"]
+        given = json.loads(shown[0])
+        assert given.keys() <= fields.keys(), f"{operation.name} does not take {shown[0]}"
+        for name, value in given.items():
+            Draft202012Validator(fields[name]).validate(value)
+
+
+def test_arguments_are_shown_where_a_step_depends_on_them() -> None:
+    shown = {recipe.name: len(re.findall(r"\{\"", recipe.steps)) for recipe in PROMPTS}
+    assert shown == {"write_sequence": 0, "triage_inbox": 1, "weekly_review": 2, "diagnose_campaign": 4}
 
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])

@@ -30,6 +30,7 @@ from postrider.doors.mcp.confirming import IDEMPOTENCY_META
 from postrider.doors.mcp.sealing import SECONDS
 from postrider.sending.tables import OutgoingReply
 from postrider.settings import Settings, load_settings
+from tests.audit.audit_rig import audit_rows
 from tests.conftest import Installation
 from tests.e2e.mcp_rig import ERAS, Served, served
 from tests.features.inbox_world import inbox
@@ -155,6 +156,12 @@ async def test_without_a_clear_yes_nothing_happens(world: World, era: ConnectMod
     assert error_of(result)["code"] == "CONFIRMATION_DECLINED"
     assert isinstance(result.content[0], TextContent) and "nothing was changed" in result.content[0].text
     assert len(person.seen) == 1 and await world.replies() == 0
+    rows = [row for row in await audit_rows(world.installation) if row.operation == "send_reply"]
+    assert [(row.outcome, row.error_code) for row in rows] == [
+        ("refused", "CONFIRMATION_NEEDED"),
+        ("refused", "CONFIRMATION_DECLINED"),
+    ]
+    assert len({row.arguments_hash for row in rows}) == 1
 
 
 @BOTH_WAYS

@@ -1,7 +1,8 @@
 """Reads of campaigns, and of what they depend on, that operations share."""
 
+from collections import namedtuple
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import (
     BindParameter,
@@ -40,6 +41,7 @@ from postrider.kernel.ids import check_id
 from postrider.kernel.page import PageInput, read_cursor, write_cursor
 from postrider.mailboxes.tables import Mailbox
 from postrider.storage.paging import cursor_instant
+from postrider.storage.prepared import Prepared
 
 # Agents are a feature above this one: its row is looked up by the names of two columns, which a test holds against it.
 AGENTS: Final = table("agents", column("workspace_id"), column("id"))
@@ -73,14 +75,18 @@ _COUNTS: Final = (
 def _shown() -> "Select[Any]":
     sums = select(*_SUMS).where(DailyCount.workspace_id == _WORKSPACE_ID, DailyCount.campaign_id == _ID).subquery()
     counts = select(*_COUNTS).where(Enrollment.workspace_id == _WORKSPACE_ID, Enrollment.campaign_id == _ID).subquery()
-    house = (Workspace.settings, Workspace.paused_at)
-    shown = select(Campaign, *house, ~all_leads_follow(), *sums.c, *counts.c).select_from(Campaign)
+    house = (Workspace.settings.label("house"), Workspace.paused_at)
+    has_changes = ~all_leads_follow()
+    shown = select(*Campaign.__table__.c, *house, has_changes, *sums.c, *counts.c).select_from(Campaign)
     tables = shown.join(Workspace, Workspace.id == Campaign.workspace_id).join(sums, true()).join(counts, true())
     return tables.where(Campaign.workspace_id == _WORKSPACE_ID, Campaign.id == _ID)
 
 
-_SHOWN: Final = _shown()
+_SHOWN: Final = Prepared(lambda dialect: _shown())
 """One campaign with all that is shown of it but its mailboxes."""
+
+_Columns: Final = namedtuple("_Columns", [column.name for column in Campaign.__table__.c])  # type: ignore[misc]  # known to the table alone
+"""Reads like a campaign; an object of the session costs as much as all the rest."""
 
 
 def find_campaign(ctx: Context, campaign_id: str, *, lock: bool = False) -> Campaign:
@@ -167,12 +173,14 @@ def _warnings(ctx: Context, row: Campaign, settings: SettingsInput, house: House
 def show_campaign(ctx: Context, campaign_id: str, warnings: Sequence[str] = ()) -> CampaignOut:
     """The campaign with its counts and warnings, ``warnings`` first. Raises: NotFound, InvalidInput."""
     key = {"workspace_id": ctx.workspace_id, "id": check_id(campaign_id, "camp", "id")}
-    found = ctx.session.execute(_SHOWN, key).first()
-    if found is None:
+    ctx.session.flush()
+    rows = _SHOWN.rows(ctx.session.connection(), key)
+    if not rows:
         raise _not_found()
-    row, stored, paused_at, has_changes, *figures = found
+    row = cast("Campaign", _Columns._make(rows[0][: len(_Columns._fields)]))
+    house, paused_at, has_changes, *figures = rows[0][len(_Columns._fields) :]
     settings = SettingsInput.model_validate(row.settings)
-    known = [*warnings, *_warnings(ctx, row, settings, house_from(stored, paused_at), has_changes)]
+    known = [*warnings, *_warnings(ctx, row, settings, house_from(house, paused_at), has_changes)]
     return campaign_out(row, settings, _stats(*figures[: len(_SUMS)]), _leads(*figures[len(_SUMS) :]), known)
 
 

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from postrider.confirmations.tokens import LIFETIME_MS
 from postrider.dispatch import Call
 from postrider.doors.mcp.server import RequestContext
-from postrider.kernel.errors import ConfirmationNeeded, Forbidden, InvalidInput
+from postrider.kernel.errors import ConfirmationNeeded, Forbidden, InvalidInput, PostriderError
 from postrider.kernel.operation import CONFIRM_TOKEN, Operation
 
 IDEMPOTENCY_META: Final = "postrider/idempotencyKey"
@@ -51,6 +51,8 @@ _MOST_QUESTIONS: Final = 2
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,100}")
 
 Run = Callable[[Call], Awaitable[CallToolResult]]
+Decline = Callable[[Call, PostriderError], Awaitable[None]]
+"""Writes down that the person gave no yes."""
 
 
 def idempotency_key_of(ctx: RequestContext) -> str | None:
@@ -68,13 +70,16 @@ def request_id_of(ctx: RequestContext) -> str | None:
 
 
 async def with_questions(
-    ctx: RequestContext, params: CallToolRequestParams, operation: Operation, call: Call, run: Run
+    ctx: RequestContext, params: CallToolRequestParams, operation: Operation, call: Call, run: Run, decline: Decline
 ) -> CallToolResult | InputRequiredResult:
     """What ``run`` gives for the call, once there is a yes where one is wanted; or the question.
 
     Raises: Forbidden when the person says no, or nothing; ConfirmationNeeded where nobody can be asked.
     """
-    call = _answered(params, operation, call)
+    said = (params.input_responses or {}).get(_QUESTION)
+    # The sealed state is the token of an earlier answer.
+    if params.request_state is not None and isinstance(said, ElicitResult):
+        call = await _with_token(operation, call, params.request_state, said, decline)
     for _ in range(_MOST_QUESTIONS):
         try:
             return await run(call)
@@ -86,32 +91,23 @@ async def with_questions(
                 form = ElicitRequestFormParams(message=_words(operation, needed), requested_schema=_FORM)
                 return InputRequiredResult(input_requests={_QUESTION: ElicitRequest(params=form)}, request_state=token)
             said = await _ask_now(ctx, _words(operation, needed), needed)
-            call = _with_token(operation, call, token, said)
+            call = await _with_token(operation, call, token, said, decline)
     return await run(call)
 
 
-def _answered(params: CallToolRequestParams, operation: Operation, call: Call) -> Call:
-    """The call with the yes that came with it, if one did: the sealed state is the token of an earlier answer.
-
-    Raises: Forbidden.
-    """
-    said = (params.input_responses or {}).get(_QUESTION)
-    if params.request_state is None or not isinstance(said, ElicitResult):
-        return call
-    return _with_token(operation, call, params.request_state, said)
-
-
-def _with_token(operation: Operation, call: Call, token: str, said: ElicitResult) -> Call:
-    """Raises: Forbidden unless the person said yes."""
+async def _with_token(operation: Operation, call: Call, token: str, said: ElicitResult, decline: Decline) -> Call:
+    """The call with the yes. Raises: Forbidden unless the person said yes."""
     if said.action == "accept" and (said.content or {}).get(_QUESTION) is True:
         return replace(call, arguments={**call.arguments, CONFIRM_TOKEN: token})
     answered = "did not answer" if said.action == "cancel" else "said no"
-    raise Forbidden(
+    error = Forbidden(
         f"The person {answered}: {operation.name} was not called, and nothing was changed.",
         code="CONFIRMATION_DECLINED",
         hint="Ask them what they want instead; do not call it again unchanged.",
         details={"action": said.action},
     )
+    await decline(call, error)
+    raise error
 
 
 async def _ask_now(ctx: RequestContext, question: str, needed: ConfirmationNeeded) -> ElicitResult:

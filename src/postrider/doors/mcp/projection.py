@@ -1,5 +1,6 @@
 """The projection of the catalogue: operations as tools, some of them as resources, and recipes that name them."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -110,7 +111,10 @@ class Projection:
 
     async def list_tools(self, ctx: RequestContext, params: PaginatedRequestParams | None) -> ListToolsResult:
         surface = self._surface_of(ctx)
-        return self._main_tools if surface is MAIN else describe_tools(surface, self._catalogue)
+        if surface is MAIN:
+            return self._main_tools
+        # Schemas are written when they are first listed. In a thread: nobody else's call waits for that.
+        return await asyncio.to_thread(describe_tools, surface, self._catalogue)
 
     async def call_tool(
         self, ctx: RequestContext, params: CallToolRequestParams
@@ -120,7 +124,8 @@ class Projection:
         try:
             if self._surface_of(ctx).brief and name in running.DOOR_TOOLS:
                 if name == running.SEARCH:
-                    return running.search(self._index, self._catalogue, arguments)
+                    # The first one makes the index. In a thread, as the lists are.
+                    return await asyncio.to_thread(lambda: running.search(self._index, self._catalogue, arguments))
                 operation, arguments = running.target(name, arguments, self._catalogue)
             else:
                 operation = self._named(ctx, name)
@@ -132,7 +137,8 @@ class Projection:
                 idempotency_key=confirming.idempotency_key_of(ctx),
                 request_id=confirming.request_id_of(ctx),
             )
-            return await confirming.with_questions(ctx, params, operation, call, partial(self._answer, operation))
+            answer, decline = partial(self._answer, operation), self._dispatcher.decline
+            return await confirming.with_questions(ctx, params, operation, call, answer, decline)
         except MCPError:
             raise
         except PostriderError as error:

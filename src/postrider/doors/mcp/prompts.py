@@ -127,7 +127,7 @@ says so.""",
         ),
         _triage_task,
         """\
-1. list_conversations with unread true, page by page. list_tags: which labels there are.
+1. list_conversations {"unread": true}, page by page. list_tags: which labels there are.
 2. get_conversation for each; judge by the whole thread, not by the preview.
 3. tag_conversation with the label that fits. Labels act: unsubscribe stops the lead everywhere. Who asks for it in \
 other words, or for a whole company: add_dnc_entries.
@@ -151,9 +151,9 @@ other words, or for a whole company: add_dnc_entries.
         _review_task,
         """\
 1. get_analytics_overview and get_daily_analytics for the days, and for as many days before them to compare with.
-2. list_campaigns with status active; get_campaign_analytics for each: steps and variants that do well or badly.
+2. list_campaigns {"status": "active"}; get_campaign_analytics for each: steps and variants that do well or badly.
 3. get_mailbox_analytics: bounce rates above 2 %, limits that are reached, errors.
-4. list_conversations with unread true: what waits for an answer.
+4. list_conversations {"unread": true}: what waits for an answer.
 5. Report on one page: three figures with their change, what worked, what did not, and at most three things to do. \
 Rates of fewer than 50 sent emails prove nothing: say so. Change nothing.""",
     ),
@@ -178,8 +178,8 @@ Rates of fewer than 50 sent emails prove nothing: say so. Change nothing.""",
         _diagnosis_task,
         """\
 1. get_campaign: its status, schedule and warnings. plan_campaign: what it will send, and who is skipped and why.
-2. list_campaign_leads by status (failed, bounced, paused, active); explain_lead for two or three that should have \
-been written to: it names the guard that says no.
+2. list_campaign_leads {"status": "failed"}, then {"status": "bounced"}, {"status": "paused"}, {"status": "active"}; \
+explain_lead for two or three that should have been written to: it names the guard that says no.
 3. list_mailboxes and get_mailbox_analytics: errors, limits, bounce rates.
 4. get_campaign_analytics, if mail leaves but nobody replies: which step and variant loses people.
 5. Say the cause with its evidence, then what mends it, most effective first. Mend nothing before the person agrees.""",

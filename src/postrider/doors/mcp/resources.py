@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from mcp_types import Resource, ResourceTemplate
@@ -140,23 +140,19 @@ def served_addresses(surface: Surface, catalogue: Catalogue) -> list[Address]:
 
 def describe_resource(address: Address) -> Resource:
     """The entry of ``resources/list``."""
-    return Resource(
-        uri=address.template,
-        name=address.name,
-        title=address.title,
-        description=address.description,
-        mime_type=MIME_TYPE,
-        icons=icons(_DRAWN_AS.get(address.topic, address.topic)),
-    )
+    return Resource(uri=address.template, **_words(address))
 
 
 def describe_family(address: Address) -> ResourceTemplate:
     """The entry of ``resources/templates/list``."""
-    return ResourceTemplate(
-        uri_template=address.template,
-        name=address.name,
-        title=address.title,
-        description=address.description,
-        mime_type=MIME_TYPE,
-        icons=icons(_DRAWN_AS.get(address.topic, address.topic)),
-    )
+    return ResourceTemplate(uri_template=address.template, **_words(address))
+
+
+def _words(address: Address) -> dict[str, Any]:
+    return {
+        "name": address.name,
+        "title": address.title,
+        "description": address.description,
+        "mime_type": MIME_TYPE,
+        "icons": icons(_DRAWN_AS.get(address.topic, address.topic)),
+    }

@@ -99,7 +99,7 @@ def door_tools() -> list[Tool]:
 _DOES: Final = {
     Effect.READ: "that only reads",
     Effect.WRITE: "that creates, changes or sends",
-    Effect.DESTRUCTIVE: "that deletes or takes back",
+    Effect.DESTRUCTIVE: "that deletes or removes",
 }
 
 

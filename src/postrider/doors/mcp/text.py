@@ -152,8 +152,8 @@ def _record(output: Json, marks: Marks, indent: int = 0) -> list[_Part]:
 def _field(name: str, value: Any, marks: Marks, indent: int) -> list[_Part]:
     """Long texts and large objects on lines of their own, of a list of objects a line for each row."""
     start = " " * indent
-    if isinstance(value, int):
-        return [f"{start}{name}: {_plain(value)}"]
+    if (simple := _simple(value, marks)) is not None:
+        return [f"{start}{name}: {simple}"]
     if _is_prose(value, MAX_LINE):
         return [f"{start}{name}:", _Block(value, marks.untrusted, indent + 2)]
     word = _one_line(value, marks)
@@ -189,7 +189,9 @@ def _row(item: Any, marks: Marks, indent: int = 0) -> list[_Part]:
     parts, below = list[str](), list[_Part]()
     for key, value in _filled(item):
         inner, is_text = marks.of(key), isinstance(value, str)
-        if key in _SPOKEN and is_text:
+        if key not in _SPOKEN and (simple := _simple(value, inner)) is not None:
+            parts.append(simple if key in ("id", "name") else f"{_name(key, marks)}: {simple}")
+        elif key in _SPOKEN and is_text:
             below.append(_Block(value, inner.untrusted, indent + 2))
         elif is_text and key not in _TITLES and _is_prose(value, MAX_VALUE):
             below += [f"{' ' * indent}  {_name(key, marks)}:", _Block(value, inner.untrusted, indent + 2)]
@@ -207,8 +209,9 @@ def _row(item: Any, marks: Marks, indent: int = 0) -> list[_Part]:
 def _filled(fields: Json) -> Iterator[tuple[str, Any]]:
     """The fields that say something, most telling first."""
     for key in _telling_order(tuple(fields)):
-        if not _is_empty(fields[key]) and not _is_second(key, fields):
-            yield key, fields[key]
+        value = fields[key]
+        if value is not None and not _is_empty(value) and not _is_second(key, fields):
+            yield key, value
 
 
 @lru_cache(maxsize=512)
@@ -233,7 +236,9 @@ def _one_line(value: Any, marks: Marks) -> str | None:
         return _joined(_field_on_the_line(key, inner, marks) for key, inner in value.items() if not _is_empty(inner))
     if isinstance(value, list):
         each = marks.each
-        return _joined(None if isinstance(inner, dict) else _one_line(inner, each) for inner in value)
+        return _joined(
+            _simple(inner, each) or (None if isinstance(inner, dict) else _one_line(inner, each)) for inner in value
+        )
     word = _word(value, marks)
     return word if len(word) <= MAX_LINE else None
 
@@ -248,9 +253,10 @@ def _joined(words: Iterable[str | None]) -> str | None:
 
 
 def _field_on_the_line(key: Any, value: Any, marks: Marks) -> str | None:
-    if _is_prose(value, MAX_VALUE):
-        return None
-    word = _one_line(value, marks.of(key))
+    inner = marks.of(key)
+    word = _simple(value, inner)
+    if word is None and not _is_prose(value, MAX_VALUE):
+        word = _one_line(value, inner)
     return None if word is None else f"{_word(str(key), _THEIRS if marks.names_too else NO_MARKS)} {word}"
 
 
@@ -297,6 +303,17 @@ def _pieces(value: Any, marks: Marks) -> Iterator[_Piece]:
             yield from _pieces(inner, marks.each)
     else:
         yield _Piece(_plain(value), marks.untrusted and isinstance(value, str))
+
+
+def _simple(value: Any, marks: Marks) -> str | None:
+    """A value of the simplest kinds, which nearly all are, as it stands on a line; None if it takes a closer look."""
+    kind = type(value)
+    if kind is bool:
+        return "yes" if value else "no"
+    if kind is int:
+        return str(value)
+    is_plain = kind is str and marks is NO_MARKS and len(value) <= MAX_VALUE and value.isprintable()
+    return value if is_plain else None
 
 
 def _word(value: Any, marks: Marks) -> str:

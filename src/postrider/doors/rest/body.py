@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Final, NoReturn
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from postrider.doors.rest.problems import BodyTooLarge, TooSlow
 from postrider.kernel.errors import InvalidInput
@@ -37,18 +37,23 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
 
 
 async def chunks(request: Request, longest_seconds: float) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises: TooSlow after IDLE_SECONDS without a byte, or ``longest_seconds`` in all."""
-    stream, end = request.stream(), time.monotonic() + longest_seconds
+    """The body as it arrives.
+
+    Raises: TooSlow after IDLE_SECONDS without a byte, or ``longest_seconds`` in all; ClientDisconnect.
+    """
+    end = time.monotonic() + longest_seconds
     while True:
-        left = min(IDLE_SECONDS, end - time.monotonic())
         try:
-            async with asyncio.timeout(left):
-                part = await anext(stream, None)
+            async with asyncio.timeout(min(IDLE_SECONDS, end - time.monotonic())):
+                message = await request.receive()
         except TimeoutError:
             raise TooSlow("The body did not arrive in time.", hint="Send it without pauses.") from None
-        if part is None:
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        if part := message.get("body", b""):
+            yield part
+        if not message.get("more_body", False):
             return
-        yield part
 
 
 def check_announced(request: Request, limit_bytes: int) -> None:
