@@ -1,11 +1,8 @@
 """The command line, against a data directory of its own."""
 
 import json
-import logging
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +10,17 @@ import pytest
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from postrider.access.queries import authenticate_key
 from postrider.catalogue import load_catalogue
-from postrider.doors.cli import app
 from postrider.kernel.vault import Vault, load_or_create_key
-from postrider.logs import configure_logs
 from postrider.storage.schema import HEAD
 from postrider.storage.tables import Meta
+from tests.command_line import INIT, Run, data, run
 from tests.conftest import START
 
-Run = Callable[..., Result]
-INIT = ("init", "--email", "ann@ann.test", "--name", "Ann", "--workspace", "Ann's")
-
-
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith("POSTRIDER_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("POSTRIDER_DATA_DIR", str(tmp_path / "data"))
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def run(data: Path) -> Iterator[Run]:
-    """Runs the command line in this process, and puts logging back afterwards."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield lambda *arguments, **options: CliRunner().invoke(app, arguments, **options)
-    configure_logs("WARNING", as_json=False)
-    root.handlers, root.level = handlers, level
+__all__ = ["data", "run"]
 
 
 def words(text: str) -> str:

@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from typer.testing import Result
 
 from postrider.doors.cli.words import explained
-from tests.features.test_cli import INIT, Run, data, run, said, words
+from tests.command_line import INIT, Run, data, run
+from tests.features.test_cli import said, words
 
 __all__ = ["data", "run"]
 

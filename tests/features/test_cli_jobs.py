@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.features.test_cli import INIT, Run, data, run, said, words
+from tests.command_line import INIT, Run, data, run
+from tests.features.test_cli import said, words
 
 __all__ = ["data", "run"]
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.features.test_cli import INIT, Run, data, run, said
+from tests.command_line import INIT, Run, data, run
+from tests.features.test_cli import said
 
 __all__ = ["data", "run"]
 

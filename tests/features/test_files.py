@@ -1,6 +1,5 @@
 """Files that are sent and fetched by signed addresses, over HTTP, on both databases."""
 
-import asyncio
 import csv
 import io
 import json
@@ -20,10 +19,9 @@ from postrider.dispatch import Call
 from postrider.doors.http import http_app
 from postrider.engine.sweeper import SweeperLoop
 from postrider.files.links import Linked, read_link, sign_link
-from postrider.files.queries import MOST_BYTES
 from postrider.files.rules import MAX_NAME_BYTES, display_name, guarded_cell, unguarded_cell
 from postrider.files.tables import StoredFile
-from postrider.kernel.errors import InvalidInput, LimitReached, NotFound
+from postrider.kernel.errors import InvalidInput, NotFound
 from postrider.kernel.ids import new_id
 from postrider.kernel.vault import Vault
 from postrider.undo.tables import UndoEntry
@@ -58,15 +56,6 @@ async def test_a_file_that_was_sent_is_imported_by_its_id(installation: Installa
     assert path.name == made["uploadId"]
     started = await installation.call("import_leads_csv", uploadId=made["uploadId"])
     assert (await run_job(installation, started["jobId"]))["result"]["imported"] == 2
-
-
-async def test_an_address_takes_one_file(installation: Installation, web: httpx.AsyncClient) -> None:
-    made = await upload(installation)
-    answers = await asyncio.gather(*(web.put(made["putUrl"], content=CSV) for _ in range(8)))
-    assert {answer.status_code for answer in answers} <= {201, 404, 409}
-    assert sum(answer.status_code == 201 for answer in answers) == 1
-    assert (await web.put(made["putUrl"], content=CSV)).status_code == 404
-    assert len(kept(installation)) == 1
 
 
 @pytest.mark.parametrize(("content", "status"), [(CSV + b"x", 413), (CSV[:-1], 400), (b"", 400)])
@@ -139,16 +128,6 @@ async def test_the_engine_forgets_what_has_run_out_in_every_workspace(
     installation.clock.advance(timedelta(hours=25))
     await loop.sweep()
     assert (await app.database.read(left), kept(installation)) == ([0, 0], [])
-
-
-async def test_a_workspace_has_room_for_so_much_and_no_more(installation: Installation) -> None:
-    for _ in range(MOST_BYTES // (50 * 1024 * 1024)):
-        await upload(installation, 50 * 1024 * 1024)
-    with pytest.raises(LimitReached):
-        await upload(installation, 1)
-    with pytest.raises(InvalidInput):
-        await upload(installation, 50 * 1024 * 1024 + 1)
-    await installation.call("create_upload", owner=installation.bob, name="x.csv", sizeBytes=1)
 
 
 async def test_an_export_is_fetched_by_its_link_as_a_file_to_save(

@@ -6,9 +6,10 @@ import json
 import pytest
 
 from postrider.doors.doctor import Finding, examine
+from tests.command_line import INIT, Run, data, run
 from tests.conftest import Installation
 from tests.features.inbox_world import inbox
-from tests.features.test_cli import INIT, Run, data, run, said, words
+from tests.features.test_cli import said, words
 
 __all__ = ["data", "run"]
 

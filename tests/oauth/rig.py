@@ -135,13 +135,18 @@ class OAuthRig:
         form = {"grant_type": "refresh_token", "client_id": tokens.client_id, "refresh_token": tokens.refresh}
         return await self.http.post("/oauth/token", data={**form, **changes})
 
-    async def connected(self, *, scope: str = ALL, **form: list[str]) -> Tokens:
-        """An app that a person has let in, with its tokens. ``form``: what is changed on the consent page."""
-        client_id = (await self.register())["client_id"]
+    async def connected(
+        self, *, scope: str = ALL, client_id: str | None = None, redirect_uri: str = REDIRECT, **form: list[str]
+    ) -> Tokens:
+        """An app (a new one, else ``client_id`` once more) that a person has let in, with its tokens.
+
+        ``form``: what is changed on the consent page.
+        """
+        client = client_id or (await self.register())["client_id"]
         verifier, challenge = verifier_and_challenge()
-        answer = await self.consent(self.request(client_id, challenge, scope=scope), **form)
-        code = answer_in(answer.headers["location"])["code"]
-        return tokens_in(client_id, await self.redeem(client_id, code, verifier))
+        address = self.request(client, challenge, scope=scope, redirect_uri=redirect_uri)
+        code = answer_in((await self.consent(address, **form)).headers["location"])["code"]
+        return tokens_in(client, await self.redeem(client, code, verifier, redirect_uri=redirect_uri))
 
     async def mcp(
         self, token: str | None, tool: str = "list_tags", path: str = "/mcp", **headers: str

@@ -1,9 +1,12 @@
 """The list of connected apps, and taking one back."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from sqlalchemy import select, update
 
-from postrider.access.tables import Membership
+from postrider.access.people import add_member
 from postrider.audit.tables import AuditEvent
 from postrider.grants.tables import Grant, Token
 from postrider.kernel.errors import NotFound
@@ -17,8 +20,10 @@ async def test_a_workspace_sees_its_apps_with_all_that_was_chosen(oauth: OAuthRi
     await oauth.mcp(second.access)
     newer, older = (await installation.call("list_connected_apps"))["items"]
     assert (older["clientId"], newer["clientId"]) == (first.client_id, second.client_id)
-    assert newer | {"id": "", "connectedAt": ""} == {
+    assert newer["grantIds"] == [newer["id"]]
+    assert newer | {"id": "", "grantIds": [], "connectedAt": ""} == {
         "id": "",
+        "grantIds": [],
         "name": "Test app",
         "clientId": second.client_id,
         "redirectUri": REDIRECT,
@@ -37,14 +42,8 @@ async def test_a_workspace_sees_its_apps_with_all_that_was_chosen(oauth: OAuthRi
 async def test_an_app_of_a_colleague_can_be_taken_back_and_one_of_strangers_not(oauth: OAuthRig) -> None:
     installation = oauth.installation
     ann, bob = installation.ann, installation.bob
-
-    def join(session: object) -> None:
-        row = Membership(
-            workspace_id=ann.workspace_id, user_id=bob.user_id, role="admin", created_at=installation.clock.now()
-        )
-        session.add(row)  # type: ignore[attr-defined]
-
-    await installation.app.database.write(join)
+    now = installation.clock.now()
+    await installation.app.database.write(lambda s: add_member(s, ann.workspace_id, bob.user_id, "admin", now))
     await oauth.sign_in(bob)
     tokens = await oauth.connected(workspace=[ann.workspace_id])
     (app,) = (await installation.call("list_connected_apps"))["items"]
@@ -58,6 +57,68 @@ async def test_an_app_of_a_colleague_can_be_taken_back_and_one_of_strangers_not(
     }
     assert (await oauth.refresh(tokens)).json()["error"] == "invalid_grant"
     assert (await installation.call("list_connected_apps"))["items"] == []
+
+
+async def test_an_app_that_asked_for_more_stands_there_once_with_all_that_it_may_do(oauth: OAuthRig) -> None:
+    installation = oauth.installation
+    first = await oauth.connected(scope="read", toolset=["leads"])
+    await oauth.mcp(first.access)
+    installation.clock.advance(timedelta(hours=1))
+    more: dict[str, Any] = {"toolset": ["tags"], "daily_sends": ["5"], "autonomy": ["free"]}
+    second = await oauth.connected(scope="send", client_id=first.client_id, **more)
+    await oauth.connected(scope="read delete", client_id=first.client_id, toolset=["tags"])
+    other = await oauth.connected(scope="read")
+    apart, app = (await installation.call("list_connected_apps"))["items"]
+    assert (apart["clientId"], apart["scopes"]) == (other.client_id, ["read"])
+    assert app["grantIds"] == [
+        grant.id for grant in reversed(await oauth.grants()) if grant.client_id == app["clientId"]
+    ]
+    assert app["id"] == app["grantIds"][0] and len(app["grantIds"]) == 3
+    assert (app["scopes"], app["toolsets"]) == (["delete", "read", "send"], ["leads", "tags"])
+    assert (app["autonomy"], app["dailySends"]) == ("free", 5)
+    assert (app["connectedAt"], app["lastUsedAt"]) == ("2026-03-02T08:00:00.000Z", "2026-03-02T08:00:00.000Z")
+    await oauth.mcp(second.access)
+    apart, app = (await installation.call("list_connected_apps"))["items"]
+    assert app["lastUsedAt"] == "2026-03-02T09:00:00.000Z"
+
+
+async def test_limits_of_an_app_add_up_and_one_without_lifts_them(oauth: OAuthRig) -> None:
+    first = await oauth.connected(scope="send", daily_sends=["5"])
+    for daily, together in ((["7"], 12), ([""], None)):
+        await oauth.connected(scope="send", client_id=first.client_id, daily_sends=daily)
+        (app,) = (await oauth.installation.call("list_connected_apps"))["items"]
+        assert app["dailySends"] == together and app["toolsets"] is None
+
+
+async def test_taking_an_app_back_takes_back_all_that_its_person_allowed_and_no_more(oauth: OAuthRig) -> None:
+    installation = oauth.installation
+    ann, bob, now = installation.ann, installation.bob, installation.clock.now()
+    await installation.app.database.write(lambda s: add_member(s, ann.workspace_id, bob.user_id, "admin", now))
+    client_id = (await oauth.register(REDIRECT, "https://other.test/callback"))["client_id"]
+    await oauth.sign_in(bob)
+    bobs = await oauth.connected(client_id=client_id, workspace=[ann.workspace_id])
+    await oauth.sign_in(ann)
+    elsewhere = await oauth.connected(client_id=client_id, redirect_uri="https://other.test/callback")
+    anns = [await oauth.connected(client_id=client_id, scope=scope) for scope in ("read", "read prepare", "send")]
+    assert [len(app["grantIds"]) for app in (await installation.call("list_connected_apps"))["items"]] == [3, 1, 1]
+    older = (await oauth.grants())[-2].id
+    assert (await installation.call("revoke_connected_app", id=older))["id"] == older
+    for tokens in anns:
+        assert (await oauth.mcp(tokens.access)).status_code == 401
+        assert (await oauth.refresh(tokens)).json()["error"] == "invalid_grant"
+    for tokens in (bobs, elsewhere):
+        assert (await oauth.mcp(tokens.access)).status_code == 200
+    again = await oauth.connected(client_id=client_id)
+    await installation.call("revoke_connected_app", id=older)
+    assert (await oauth.mcp(again.access)).status_code == 200, "what was taken back before says nothing about a new yes"
+
+
+async def test_on_a_machine_of_its_own_an_app_is_one_at_every_port(oauth: OAuthRig) -> None:
+    client_id = (await oauth.register("http://127.0.0.1/callback"))["client_id"]
+    for port in (50_001, 50_002):
+        await oauth.connected(client_id=client_id, redirect_uri=f"http://127.0.0.1:{port}/callback")
+    (app,) = (await oauth.installation.call("list_connected_apps"))["items"]
+    assert len(app["grantIds"]) == 2
 
 
 async def test_taking_back_what_is_taken_back_changes_nothing(oauth: OAuthRig) -> None:

@@ -1,56 +1,30 @@
 """People, keys, apps and approvals on the command line."""
 
 import json
-import logging
-import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from postrider.access.passwords import password_fits
 from postrider.access.queries import NewOwner
 from postrider.app import build
-from postrider.doors.cli import app as commands
 from postrider.doors.cli.serving import set_up_link
 from postrider.doors.http import http_app
 from postrider.kernel.secret import Secret
-from postrider.logs import configure_logs
 from postrider.settings import load_settings
+from tests.command_line import Run, data, owned, run
 from tests.conftest import Installation
 from tests.people.rig import BASE, PASSWORD
 from tests.people.test_pages import ask, connect
 
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith("POSTRIDER_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("POSTRIDER_DATA_DIR", str(tmp_path / "data"))
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def run(data: Path) -> Iterator[Run]:
-    """Runs the command line in this process, with an owner, and puts logging back afterwards."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-
-    def invoke(*arguments: str, **options: Any) -> Result:
-        return CliRunner().invoke(commands, arguments, **options)
-
-    made = invoke("init", "--email", "ann@ann.test", "--name", "Ann", "--workspace", "Ann's")
-    assert made.exit_code == 0, made.output
-    yield invoke
-    configure_logs("WARNING", as_json=False)
-    root.handlers, root.level = handlers, level
+__all__ = ["data", "owned", "run"]
+pytestmark = pytest.mark.usefixtures("owned")
 
 
 def said(result: Result) -> str:
@@ -149,6 +123,9 @@ def test_apps_are_listed_and_put_out(run: Run, data: Path) -> None:
     grant_id = in_house(data, lambda house: connect(house, house.ann.user_id))
     assert f"{grant_id}  'Claude' of ann@ann.test: read, send; autonomy confirm" in said(run("apps", "list"))
     assert json.loads(said(run("apps", "list", "--json")))[0]["id"] == grant_id
+    again = in_house(data, lambda house: connect(house, house.ann.user_id))
+    [line] = said(run("apps", "list")).splitlines()
+    assert line.startswith(f"{again}  'Claude'") and line.endswith("; asked 2 times")
     assert "is revoked" in said(run("apps", "revoke", grant_id))
     assert "No app is connected" in said(run("apps", "list"))
 

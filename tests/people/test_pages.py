@@ -208,6 +208,18 @@ async def test_a_member_sees_and_revokes_their_own_apps_only(house: Installation
     assert "Ann&#39;s app" in left and "Mia&#39;s app" not in left
 
 
+async def test_an_app_that_asked_for_more_is_one_line_and_is_put_out_whole(house: Installation, ann: Person) -> None:
+    older = await connect(house, house.ann.user_id)
+    stale = hidden_fields((await ann.get("/apps")).text)
+    await connect(house, house.ann.user_id)
+    page = (await ann.get("/apps")).text
+    assert page.count("Claude</h2>") == page.count('aria-label="Revoke Claude"') == 1
+    assert "asked 2 times" in page and "at most 100 messages a day" in page
+    assert (await ann.client.post(f"/apps/{older}/revoke", data=stale)).status_code == 303
+    assert "No app is connected" in (await ann.get("/apps")).text
+    assert await house.app.database.read(lambda s: list(s.scalars(select(Token)))) == []
+
+
 async def test_the_name_of_an_app_is_text_and_nothing_else(house: Installation, ann: Person) -> None:
     await connect(house, house.ann.user_id, '<script>alert(1)</script>"><b>')
     page = (await ann.get("/apps")).text

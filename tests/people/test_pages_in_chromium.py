@@ -102,7 +102,8 @@ async def _furnish(app: App) -> None:
     installation = await Installation.on(app)
     installation.clock = app.clock  # type: ignore[assignment]  # of the machine here
     await give_password(app, "ann@ann.test")
-    grant_id = await connect(installation, installation.ann.user_id, "Claude")
+    # It asked for more later.
+    _, grant_id = [await connect(installation, installation.ann.user_id, "Claude") for _ in range(2)]
     await ask(installation, credential=grant_id)
     words = "Making an API key lets whoever holds it read in this workspace, without signing in."
     await ask(installation, "create_api_key", grant_id, words, 0)

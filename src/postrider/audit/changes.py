@@ -1,12 +1,13 @@
-"""A keyed hash of what a transaction changes, for the audit row: what stood in those rows before, and what was written.
+"""A keyed hash of what a transaction changes, for the audit row: what stood before, and what was written.
 
 The ORM's rows and Core's statements are seen by themselves; what is handed straight to the driver is told with
-``note_written``. Nothing is read for it: of rows that a statement changed, ``before`` holds which, not their content.
+``note_written``. Nothing is read for it: of rows that a single statement changed or deleted, ``before`` holds the
+statement with its values, not what stood in them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, event, inspect
 from sqlalchemy.orm import InstanceState, Session
@@ -16,6 +17,16 @@ from postrider.kernel.vault import Vault
 _PURPOSE: Final = "audit-rows"
 _WATCH: Final = "postrider.changes"
 _CHANGING: Final = frozenset({"INSERT", "UPDATE", "DELETE"})
+
+
+class Hashes(NamedTuple):
+    """Before and after (hex). None where nothing stood before, and where nothing was written."""
+
+    before: str | None
+    after: str | None
+
+
+NO_HASHES: Final = Hashes(None, None)
 
 
 class Changes:
@@ -30,11 +41,11 @@ class Changes:
         # To the connection of this transaction alone: it is closed with it, and the hot path stays as it is.
         event.listen(session.connection(), "before_cursor_execute", self._execute)
 
-    def end(self) -> tuple[str | None, str | None]:
-        """Before and after (hex). None where nothing stood before, and where nothing was written."""
+    def end(self) -> Hashes:
+        """The hashes; from here on nothing is watched."""
         self._session.flush()
         self._session.info.pop(_WATCH, None)
-        return self._before.hexdigest() if self._had else None, self._after.hexdigest() if self._wrote else None
+        return Hashes(self._before.hexdigest() if self._had else None, self._after.hexdigest() if self._wrote else None)
 
     def written(self, statement: str, values: str) -> None:
         """Folds a changing statement in."""
@@ -55,6 +66,17 @@ class Changes:
     def _execute(self, _: Connection, __: object, statement: str, parameters: Any, ___: object, ____: bool) -> None:
         if statement[:6] in _CHANGING and self._session.info.get(_WATCH) is self:
             self.written(statement, repr(_plain(parameters)))
+
+
+def together(vault: Vault, parts: Sequence[Hashes]) -> Hashes:
+    """The hashes of several transactions, in the order of their commits, as one pair."""
+    key = vault.derive(_PURPOSE)
+    return Hashes(_folded(key, [part.before for part in parts]), _folded(key, [part.after for part in parts]))
+
+
+def _folded(key: bytes, hashes: Sequence[str | None]) -> str | None:
+    given = [each for each in hashes if each is not None]
+    return blake2b("\0".join(given).encode(), key=key, digest_size=32).hexdigest() if given else None
 
 
 def note_written(session: Session, statement: str, columns: Mapping[str, Iterable[str | None]]) -> None:

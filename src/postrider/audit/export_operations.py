@@ -51,6 +51,7 @@ class AuditExported(Output):
 
 @operation(
     title="Export audit events",
+    keywords="who changed changes file spreadsheet excel csv compliance auditor archive evidence",
     effect=Effect.WRITE,
     rest=Rest("POST", "/v1/audit/export"),
     scope="administer",

@@ -23,7 +23,10 @@ class AuditFilter(Input):
     """Which events. Every condition that is given must hold."""
 
     operation: Annotated[Name, Field(description="Name of an operation, such as start_campaign.")] = None
-    outcome: Annotated[Outcome | None, Field(description="started and ended: both ends of long work.")] = None
+    outcome: Annotated[
+        Outcome | None,
+        Field(description="refused: nothing came of it; failed: some of it may stand; started, ended: of long work."),
+    ] = None
     credential_id: Annotated[Name, Field(description="Key or grant that was used (key_…, grt_…, local).")] = None
     target_id: Annotated[Name, Field(description="What was acted on, such as camp_….")] = None
     since: Annotated[
@@ -96,6 +99,7 @@ def event_out(row: Row[*tuple[object, ...]]) -> AuditEventOut:
 
 @operation(
     title="List audit events",
+    keywords="who deleted changed changes happened record feed security review user",
     effect=Effect.READ,
     rest=Rest("GET", "/v1/audit"),
     scope="administer",

@@ -9,9 +9,12 @@ from postrider.storage.base import Base, Id, Instant, LongText, ShortText
 class AuditEvent(Base):
     """One deed. Nothing changes in it but its place in the chain, which the sealer gives it.
 
-    ``outcome``: done, refused, failed, started or ended. ``started_id``: the row of the start that this is the end of.
-    The hashes are hex; ``before_hash`` and ``after_hash`` are of the rows that were changed. ``number``,
-    ``previous_hash`` and ``hash``: its place in the chain of the workspace.
+    ``outcome``: done; refused, where nothing came of it; failed, where some of it may stand; started or ended.
+    ``started_id``: the row of the start that this is the end of. The hashes are hex. ``after_hash`` is of all that was
+    written, ``before_hash`` of what stood in rows that were loaded to be changed, and of single statements that change
+    or delete rows by a condition, with their values: not of what stood in those. At the end of a call of several
+    transactions, they are of all that were committed. ``number``, ``previous_hash`` and ``hash``: its place in the
+    chain of the workspace.
     """
 
     __tablename__ = "audit_events"

@@ -34,6 +34,7 @@ class UploadCreated(Output):
 
 @operation(
     title="Create an upload",
+    keywords="big large huge size megabytes mb gigabytes long million rows transfer hand drop link address",
     effect=Effect.WRITE,
     rest=Rest("POST", "/v1/uploads", status=201),
     sensitive=True,

@@ -4,16 +4,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.orm import Session
 
+from postrider.access.queries import lock_workspace
 from postrider.files.links import Linked, Purpose, sign_link
 from postrider.files.store import FileKind, remove
 from postrider.files.tables import StoredFile
-from postrider.kernel.context import Context
+from postrider.kernel.context import Actor, Context
 from postrider.kernel.errors import LimitReached
 from postrider.kernel.ids import new_id
-from postrider.storage.leases import wall_ms_now
+from postrider.storage.leases import wall_ms, wall_ms_now
 
 KEPT: Final = timedelta(hours=1)
 MOST_BYTES: Final = 500 * 1024 * 1024
@@ -22,17 +23,12 @@ _SWEEP: Final = 20
 
 
 def register_file(ctx: Context, kind: FileKind, name: str, media_type: str, size_bytes: int) -> StoredFile:
-    """A file of the workspace, ready if it is an export. Raises: LimitReached when there is no room for it."""
+    """A file of the workspace: an export is ready; an upload is open and takes its room once it is being sent.
+
+    Raises: LimitReached when there is no room for it now.
+    """
     sweep_files(ctx.session, ctx.settings.data_dir, ctx.now, ctx.workspace_id)
-    used = select(func.coalesce(func.sum(StoredFile.size_bytes), 0)).where(
-        StoredFile.workspace_id == ctx.workspace_id, StoredFile.expires_at > ctx.now
-    )
-    if (ctx.session.scalar(used) or 0) + size_bytes > MOST_BYTES:
-        raise LimitReached(
-            f"The files of this workspace would take more than {MOST_BYTES // 1024**2} MB.",
-            hint="Files are forgotten an hour after they were made; try again then.",
-            retry_after_seconds=int(KEPT.total_seconds()),
-        )
+    check_room(ctx.session, ctx.workspace_id, size_bytes, ctx.now)
     row = StoredFile(
         workspace_id=ctx.workspace_id,
         id=new_id("file"),
@@ -42,12 +38,51 @@ def register_file(ctx: Context, kind: FileKind, name: str, media_type: str, size
         media_type=media_type,
         size_bytes=size_bytes,
         created_by=ctx.actor.credential_id,
+        actor_kind=ctx.actor.kind,
+        client_id=ctx.actor.client_id,
+        user_id=ctx.actor.user_id,
         created_at=ctx.now,
         expires_at=ctx.now + KEPT,
+        claim=None,
+        claimed_until_ms=None,
     )
     ctx.session.add(row)
     ctx.session.flush()
     return row
+
+
+def check_room(session: Session, workspace_id: str, size_bytes: int, now: datetime) -> None:
+    """Returns when the workspace has room for so much, which nobody else is given until the transaction has ended.
+
+    What is there counts, and what is being sent just now; an upload that is only announced takes no room.
+    Raises: LimitReached.
+    """
+    lock_workspace(session, workspace_id)
+    now_ms = wall_ms(session.get_bind().dialect.name)
+    takes_room = (StoredFile.state == "ready") | (StoredFile.claimed_until_ms > now_ms)
+    used = select(func.coalesce(func.sum(StoredFile.size_bytes), 0)).where(
+        StoredFile.workspace_id == workspace_id, StoredFile.expires_at > now, takes_room
+    )
+    if (session.scalar(used) or 0) + size_bytes > MOST_BYTES:
+        raise LimitReached(
+            f"The files of this workspace would take more than {MOST_BYTES // 1024**2} MB.",
+            hint="Files are forgotten an hour after they were made; try again then.",
+            retry_after_seconds=int(KEPT.total_seconds()),
+        )
+
+
+def maker_of(row: StoredFile) -> Actor:
+    """Whoever made the file, as one who comes by its link: with no other right."""
+    return Actor(
+        row.actor_kind,  # type: ignore[arg-type]  # as it was stored
+        row.created_by,
+        row.user_id,
+        row.workspace_id,
+        frozenset(),
+        "readonly",
+        "web",
+        client_id=row.client_id,
+    )
 
 
 def link_to(ctx: Context, purpose: Purpose, row: StoredFile) -> str:
@@ -62,18 +97,6 @@ def find_file(session: Session, linked: Linked, kind: FileKind, state: str, now:
     """The file of this kind in this state, unless it has run out."""
     row = session.get(StoredFile, tuple(linked))
     return row if row is not None and (row.kind, row.state) == (kind, state) and row.expires_at > now else None
-
-
-def receive_file(session: Session, linked: Linked) -> bool:
-    """Marks an upload as there; False when it was already, for a link takes one file."""
-    marked = (
-        update(StoredFile)
-        .where(StoredFile.workspace_id == linked.workspace_id, StoredFile.id == linked.file_id)
-        .where(StoredFile.state == "open")
-        .values(state="ready")
-        .returning(StoredFile.id)
-    )
-    return session.execute(marked).scalar() is not None
 
 
 def sweep_files(session: Session, data_dir: Path, now: datetime, workspace_id: str | None = None) -> int:

@@ -3,13 +3,15 @@
 from sqlalchemy import BigInteger, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from postrider.storage.base import Base, Id, Instant, ShortText
+from postrider.storage.base import Base, Id, Instant, LongText, ShortText
 
 
 class StoredFile(Base):
     """One file, kept on disk under its id. ``kind``: upload or export. ``state``: open (nothing received yet) or ready.
 
-    ``name`` is untrusted and only for display.
+    ``name`` is untrusted and only for display. ``created_by``, ``actor_kind``, ``client_id``, ``user_id``: the
+    credential that made it. ``claim``: who is sending the file just now, until ``claimed_until_ms`` (wall time since
+    1970).
     """
 
     __tablename__ = "stored_files"
@@ -23,5 +25,10 @@ class StoredFile(Base):
     media_type: Mapped[ShortText]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     created_by: Mapped[Id]
+    actor_kind: Mapped[ShortText]
+    client_id: Mapped[LongText | None]
+    user_id: Mapped[Id]
     created_at: Mapped[Instant]
     expires_at: Mapped[Instant]
+    claim: Mapped[Id | None]
+    claimed_until_ms: Mapped[int | None] = mapped_column(BigInteger)

@@ -1,5 +1,6 @@
 """Connected apps: which ones people have let into the workspace, and how they are put out again."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -7,15 +8,13 @@ from pydantic import Field
 from sqlalchemy import select
 
 from postrider.access.tables import User
-from postrider.grants.queries import end_grant
-from postrider.grants.tables import Grant, Token
+from postrider.grants.apps import end_app, living_apps, together
+from postrider.grants.tables import Grant
 from postrider.kernel.context import Context
 from postrider.kernel.errors import NotFound
 from postrider.kernel.ids import check_id
 from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
-from postrider.storage.leases import wall_ms_now
 
-TAKEN_BACK: Final = "taken back"
 _MOST_SHOWN: Final = 200
 
 
@@ -25,10 +24,12 @@ class ListConnectedApps(Input):
 
 class ConnectedApp(Output):
     """One app that somebody let in. ``clientId``: the https address of its description, if it was fetched from there;
-    nobody has checked the name of any other. ``scopes``, ``toolsets`` (null: all), ``autonomy`` and ``dailySends``
-    (null: no limit of its own) are what the person chose."""
+    nobody has checked the name of any other. ``grantIds``: one for each time that the person said yes, the latest
+    first. ``scopes``, ``toolsets`` (null: all), ``autonomy`` and ``dailySends`` (null: no limit of its own): the most
+    that these allow together."""
 
     id: str
+    grant_ids: list[str]
     name: UntrustedText
     client_id: UntrustedText
     redirect_uri: UntrustedText
@@ -64,6 +65,7 @@ class RevokedApp(Output):
 
 @operation(
     title="List connected apps",
+    keywords="chatgpt claude cursor ai tools software linked hooked granted access login third party plugged",
     effect=Effect.READ,
     scope="administer",
     toolset="access",
@@ -72,38 +74,26 @@ class RevokedApp(Output):
 def list_connected_apps(ctx: Context, request: ListConnectedApps) -> ConnectedApps:
     """List the apps that people have let into this workspace by signing in (OAuth), and what each may do.
 
-    Shows up to 200 that are still connected: neither revoked nor unused for a month. Each sign-in makes one entry, so
-    an app may stand here twice. API keys are not in the list. End one with revoke_connected_app.
+    Shows up to 200 that are still connected: neither revoked nor unused for a month. An app that asked for more later
+    stands here once for each person, with all it may do now; grantIds are the credentials that its calls are recorded
+    under. API keys are not in the list. End one with revoke_connected_app.
     """
-    living = (
-        select(Token.digest)
-        .where(
-            Token.workspace_id == Grant.workspace_id,
-            Token.grant_id == Grant.id,
-            Token.used_ms.is_(None),
-            Token.expires_ms > wall_ms_now(),
-        )
-        .exists()
-    )
-    rows = ctx.session.execute(
-        select(Grant, User.email)
-        .join(User, User.id == Grant.user_id)
-        .where(Grant.workspace_id == ctx.workspace_id, Grant.revoked_at.is_(None), living)
-        .order_by(Grant.id.desc())
-        .limit(_MOST_SHOWN)
-    )
-    return ConnectedApps(items=[_out(grant, email) for grant, email in rows])
+    apps = living_apps(ctx.session, ctx.workspace_id)[:_MOST_SHOWN]
+    query = select(User.id, User.email).where(User.id.in_({grants[0].user_id for grants in apps}))
+    emails = {row.id: row.email for row in ctx.session.execute(query)}
+    return ConnectedApps(items=[_out(grants, emails[grants[0].user_id]) for grants in apps])
 
 
 @operation(
     title="Revoke a connected app",
+    keywords="chatgpt claude cursor ai tool software connection unhook granted permission access cut third party",
     effect=Effect.DESTRUCTIVE,
     scope="administer",
     toolset="access",
     rest=Rest("DELETE", "/v1/connected-apps/{id}"),
 )
 def revoke_connected_app(ctx: Context, request: RevokeConnectedApp) -> RevokedApp:
-    """Take back what an app was allowed: all of its tokens stop working within one second.
+    """Take back all that a person let an app do, at once: all of its tokens stop working within one second.
 
     What it has started goes on (pause_workspace or pause_campaign stops that). The app can ask again, and a person
     decides again. Revoking one that is already revoked changes nothing.
@@ -112,22 +102,20 @@ def revoke_connected_app(ctx: Context, request: RevokeConnectedApp) -> RevokedAp
     grant = ctx.session.get(Grant, (ctx.workspace_id, grant_id))
     if grant is None:
         raise NotFound("Connected app not found", hint="list_connected_apps shows the ids.")
-    end_grant(ctx.session, ctx.workspace_id, grant_id, TAKEN_BACK, ctx.now)
+    end_app(ctx.session, grant, ctx.now)
     return RevokedApp(id=grant.id, name=grant.client_name, revoked=True)
 
 
-def _out(grant: Grant, email: str) -> ConnectedApp:
+def _out(grants: Sequence[Grant], email: str) -> ConnectedApp:
+    latest = grants[0]
     return ConnectedApp(
-        id=grant.id,
-        name=grant.client_name,
-        client_id=grant.client_id,
-        redirect_uri=grant.redirect_uri,
-        user_id=grant.user_id,
+        id=latest.id,
+        grant_ids=[grant.id for grant in grants],
+        name=latest.client_name,
+        client_id=latest.client_id,
+        redirect_uri=latest.redirect_uri,
+        user_id=latest.user_id,
         user_email=email,
-        scopes=grant.scopes,
-        toolsets=grant.toolsets,
-        autonomy=grant.autonomy,
-        daily_sends=grant.daily_sends,
-        connected_at=grant.created_at,
-        last_used_at=grant.last_used_at,
+        connected_at=grants[-1].created_at,
+        **together(grants)._asdict(),
     )

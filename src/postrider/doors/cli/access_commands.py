@@ -140,7 +140,7 @@ def apps_list(workspace: Workspace = None, as_json: Json = False) -> None:
 
 @apps.command("revoke")
 def apps_revoke(app: Annotated[str, typer.Argument(help="Its id (grt_…).")], workspace: Workspace = None) -> None:
-    """Put an app out; it is refused within a second."""
+    """Put an app out, with all that its person ever let it do; it is refused within a second."""
     from postrider.doors.cli.apps import revoke
 
     with explained():

@@ -18,7 +18,9 @@ def show(workspace: str | None, as_json: bool) -> None:
         return
     for app in found.items:
         used = f"last used {rfc3339_milliseconds(app.last_used_at)}" if app.last_used_at else "not used yet"
-        say(f"{app.id}  {app.name!r} of {app.user_email}: {', '.join(app.scopes)}; autonomy {app.autonomy}; {used}")
+        often = f"; asked {len(app.grant_ids)} times" if len(app.grant_ids) > 1 else ""
+        may = f"{', '.join(app.scopes)}; autonomy {app.autonomy}"
+        say(f"{app.id}  {app.name!r} of {app.user_email}: {may}; {used}{often}")
     if not found.items:
         say("No app is connected.")
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from postrider.access.key_operations import ApiKeyOut, end_key, platform_keys
+from postrider.audit.personal import record_personal
 from postrider.dispatch import Call
 from postrider.doors.cli.opening import cli_actor, opened
 from postrider.doors.cli.words import say
@@ -64,10 +65,12 @@ async def _revoke(key_id: str, workspace: str | None) -> None:
 
         def write(session: Session) -> bool:
             # No workspace has them, so that no operation reaches them: whoever has the machine does.
-            mine = key_id in {key.id for key in platform_keys(session, now)}
-            if mine:
-                end_key(session, key_id, now)
-            return mine
+            key = next((each for each in platform_keys(session, now) if each.id == key_id), None)
+            if key is not None and end_key(session, key_id, now):
+                record_personal(
+                    session, key.user_id, "revoke_api_key", "cli", now, effect="destructive", target_id=key_id
+                )
+            return key is not None
 
         if not await app.database.write(write):
             actor = await cli_actor(app, workspace)

@@ -12,6 +12,8 @@ from postrider.access.links import KEY, RESET_MS, make_link
 from postrider.access.passwords import hash_password
 from postrider.access.people_rules import ROLES, check_email, check_new_password, check_person_name
 from postrider.app import App
+from postrider.audit.personal import record_personal
+from postrider.audit.queries import Deed, record
 from postrider.doors.cli.opening import cli_actor, opened
 from postrider.doors.cli.words import remark, say
 from postrider.kernel.secret import Secret
@@ -80,7 +82,10 @@ async def _add(email: str, name: str, role: str, workspace: str | None) -> str:
             person = known.find_person(session, email) or known.add_person(session, email, name, now)
             wanted = next(each for each in ROLES if each == role)
             known.add_member(session, actor.workspace_id, person.id, wanted, now)
-            return _link(app, session, person.id)
+            arguments = app.vault.fingerprint("arguments", json.dumps({"email": email, "role": role}, sort_keys=True))
+            record(session, Deed(actor, "let_in", "write", "done", arguments, target_id=person.id), now)
+            # Of somebody who belongs to other workspaces too, the link opens those as well.
+            return _link(app, session, person.id, beside=actor.workspace_id)
 
         return await app.database.write(write)
 
@@ -98,11 +103,17 @@ async def _exists(email: str) -> None:
 async def _set(email: str, password: Secret) -> None:
     hashed = hash_password(password)
     async with opened() as app:
-        await app.database.write(
-            lambda session: known.set_password(session, known.named_person(session, email).id, hashed)
-        )
+        now = app.clock.now()
+
+        def write(session: Session) -> None:
+            person = known.named_person(session, email)
+            known.set_password(session, person.id, hashed)
+            record_personal(session, person.id, "set_password", "cli", now)
+
+        await app.database.write(write)
 
 
-def _link(app: App, session: Session, user_id: str) -> str:
+def _link(app: App, session: Session, user_id: str, beside: str | None = None) -> str:
     token = make_link(session, app.vault.derive(KEY), "reset", user_id, RESET_MS)
+    record_personal(session, user_id, "make_reset_link", "cli", app.clock.now(), beside=beside)
     return f"{app.settings.public_url or _USUAL_ADDRESS}/reset/{token.reveal()}"

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 from postrider.access.people import set_password
 from postrider.access.people_rules import LEAST_PASSWORD_CHARACTERS
 from postrider.access.tables import User
+from postrider.audit.personal import record_personal
 from postrider.confirmations.approvals import approvals_of
 from postrider.doors.web.beginnings import new_password
 from postrider.doors.web.desk import Desk, Visitor, see_other
@@ -67,7 +68,13 @@ class AccountPages:
         except InvalidInput as error:
             return self._form(visitor, error)
         hashed = await self._desk.passwords.hash(password)
-        await self._database.write(lambda session: set_password(session, user_id, hashed))
+        now = self._desk.installation.clock.now()
+
+        def write(session: Session) -> None:
+            set_password(session, user_id, hashed)
+            record_personal(session, user_id, "change_password", "web", now)
+
+        await self._database.write(write)
         response = see_other(visitor.path("/password", done="yes"))
         await self._desk.sessions.sign_in(request, response, user_id)
         return response

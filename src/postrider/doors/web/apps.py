@@ -45,10 +45,10 @@ class AppPages:
         )
 
     async def revoke(self, request: Request, visitor: Visitor) -> Response:
-        """Ends one, at once."""
+        """Ends one, at once, also from a page that was shown before the app asked for more."""
         await self._desk.form(request, visitor.person)
         wanted = request.path_params["id"]
-        if wanted not in {app.id for app in await self._apps(visitor)}:
+        if wanted not in {grant_id for app in await self._apps(visitor) for grant_id in app.grant_ids}:
             raise NotFound("That app is not connected (any more).", hint="See the list of connected apps.")
         await self._call(visitor, "revoke_connected_app", {"id": wanted})
         return see_other(visitor.path(APPS, done="yes"))

@@ -20,6 +20,7 @@ from postrider.access.people_rules import (
 )
 from postrider.access.ports import SystemMail
 from postrider.access.tables import User
+from postrider.audit.personal import record_personal
 from postrider.doors.web.consent import error_page
 from postrider.doors.web.desk import Desk, see_other
 from postrider.doors.web.forms import Form, read_form
@@ -99,6 +100,7 @@ class Beginnings:
             owner = first_owner(session)
             person = move_in(session, None if owner is None else owner.id, email, name, place, now)
             set_password(session, person.id, hashed)
+            record_personal(session, person.id, "set_up", "web", now)
             return person.id
 
         response = see_other("/")
@@ -146,13 +148,14 @@ class Beginnings:
             password = new_password(form, email)
         except InvalidInput as error:
             return self._reset_form(request, email, error)
-        hashed = await self._desk.passwords.hash(password)
+        hashed, now = await self._desk.passwords.hash(password), self._clock.now()
 
         def write(session: Session) -> str:
             user_id = self._use(session, "reset", token).user_id
             if user_id is None:
                 raise _not_any_more()
             set_password(session, user_id, hashed)
+            record_personal(session, user_id, "reset_password", "web", now)
             return user_id
 
         response = see_other("/")

@@ -1,17 +1,21 @@
 """``/files/{token}`` (fetch an export) and ``/uploads/{token}`` (send a file). The signed address is the permission."""
 
 import asyncio
+import time
 from typing import Final
 
-from starlette.requests import Request
+from sqlalchemy.orm import Session
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from postrider.audit.queries import Deed, record
 from postrider.doors.installation import Installation
 from postrider.doors.rest.body import check_announced, chunks, too_large
 from postrider.doors.rest.problems import problem_response
+from postrider.files.claims import CLAIM_SECONDS, Claim, claim_upload, give_back, receive_upload, renew_claim
 from postrider.files.links import Linked, Purpose, read_link
-from postrider.files.queries import find_file, receive_file
+from postrider.files.queries import find_file, maker_of
 from postrider.files.store import Incoming, path_of
 from postrider.files.tables import StoredFile
 from postrider.kernel.errors import Conflict, InvalidInput, NotFound, PostriderError
@@ -46,7 +50,7 @@ class FilesDoor:
         """The file, to be saved and not shown; 404 for any address that is not ours or has run out."""
         try:
             linked = self._linked(request, "fetch")
-            row = await self._row(linked, "fetch")
+            row = await self._export(linked)
         except PostriderError as error:
             return problem_response(error)
         path = path_of(self._data_dir, "export", linked.workspace_id, linked.file_id)
@@ -60,34 +64,63 @@ class FilesDoor:
         """Takes the file of an upload, once, in the size that was announced for it."""
         try:
             linked = self._linked(request, "send")
-            size = await self._receive(request, linked)
+            size = await self._receive(request, await self._claim(linked))
+        except ClientDisconnect:
+            return Response(status_code=400)
         except PostriderError as error:
             return problem_response(error)
         return JSONResponse({"uploadId": linked.file_id, "sizeBytes": size}, 201)
 
-    async def _receive(self, request: Request, linked: Linked) -> int:
-        row = await self._row(linked, "send")
-        check_announced(request, row.size_bytes)
-        incoming = await asyncio.to_thread(Incoming, self._data_dir, "upload", linked.workspace_id)
+    async def _claim(self, linked: Linked) -> Claim:
+        now = self._clock.now()
+        claim = await self._database.write(lambda session: claim_upload(session, linked, now))
+        if claim is None:
+            raise _unknown()
+        return claim
+
+    async def _receive(self, request: Request, claim: Claim) -> int:
+        kept = False
         try:
-            size = 0
-            async for chunk in chunks(request, _UPLOAD_SECONDS):
-                size += len(chunk)
-                if size > row.size_bytes:
-                    raise too_large(row.size_bytes)
-                await asyncio.to_thread(incoming.file.write, chunk)
-            if size != row.size_bytes:
-                raise InvalidInput(
-                    f"The file has {size:,} bytes; {row.size_bytes:,} were announced.",
-                    hint="Send it again, whole, or create an upload with its exact size.",
-                )
-            await asyncio.to_thread(incoming.finish)
-            if not await self._database.write(lambda session: receive_file(session, linked)):
-                raise Conflict("This address was used already.", hint="Create another upload for another file.")
-            await asyncio.to_thread(incoming.keep, self._data_dir, "upload", linked.workspace_id, linked.file_id)
+            check_announced(request, claim.size_bytes)
+            incoming = await asyncio.to_thread(Incoming, self._data_dir, "upload", claim.linked.workspace_id)
+            try:
+                size = await self._take_in(request, claim, incoming)
+                await asyncio.to_thread(incoming.finish)
+                await self._database.write(lambda session: self._note_received(session, claim))
+                kept = True
+                await asyncio.to_thread(incoming.keep, self._data_dir, "upload", *claim.linked)
+            finally:
+                await asyncio.to_thread(incoming.discard)
         finally:
-            await asyncio.to_thread(incoming.discard)
+            if not kept:
+                await self._database.write(lambda session: give_back(session, claim))
         return size
+
+    async def _take_in(self, request: Request, claim: Claim, incoming: Incoming) -> int:
+        size, renewed = 0, time.monotonic()
+        async for chunk in chunks(request, _UPLOAD_SECONDS):
+            size += len(chunk)
+            if size > claim.size_bytes:
+                raise too_large(claim.size_bytes)
+            await asyncio.to_thread(incoming.file.write, chunk)
+            if time.monotonic() - renewed > CLAIM_SECONDS / 3:
+                if not await self._database.write(lambda session: renew_claim(session, claim)):
+                    raise _lost()
+                renewed = time.monotonic()
+        if size != claim.size_bytes:
+            raise InvalidInput(
+                f"The file has {size:,} bytes; {claim.size_bytes:,} were announced.",
+                hint="Send it again, whole, or create an upload with its exact size.",
+            )
+        return size
+
+    def _note_received(self, session: Session, claim: Claim) -> None:
+        now = self._clock.now()
+        if not receive_upload(session, claim, now):
+            raise _lost()
+        maker = maker_of(session.get_one(StoredFile, tuple(claim.linked)))
+        deed = Deed(maker, "receive_upload", "write", "done", arguments_hash="", target_id=claim.linked.file_id)
+        record(session, deed, now)
 
     def _linked(self, request: Request, purpose: Purpose) -> Linked:
         linked = read_link(self._vault, purpose, request.path_params["token"], wall_ms_now())
@@ -95,12 +128,9 @@ class FilesDoor:
             raise _unknown()
         return linked
 
-    async def _row(self, linked: Linked, purpose: Purpose) -> StoredFile:
+    async def _export(self, linked: Linked) -> StoredFile:
         now = self._clock.now()
-        kind, state = ("export", "ready") if purpose == "fetch" else ("upload", "open")
-        row = await self._database.read(
-            lambda session: find_file(session, linked, "export" if kind == "export" else "upload", state, now)
-        )
+        row = await self._database.read(lambda session: find_file(session, linked, "export", "ready", now))
         if row is None:
             raise _unknown()
         return row
@@ -108,3 +138,7 @@ class FilesDoor:
 
 def _unknown() -> NotFound:
     return NotFound("There is no such file, or no longer.", hint="Links work for an hour; ask for a new one.")
+
+
+def _lost() -> Conflict:
+    return Conflict("Somebody else was faster, or the hour is over.", hint="Create another upload, and send it there.")
