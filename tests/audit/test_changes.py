@@ -1,12 +1,13 @@
 """What the audit row says of the rows that a call has changed."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
-from postrider.audit.changes import Changes, note_written
+from postrider.audit.changes import NO_HASHES, Changes, Hashes, note_written, together
 from postrider.kernel.vault import Vault
 from postrider.leads.columns import LeadColumns
 from postrider.leads.rules import draft_lead
@@ -17,7 +18,7 @@ from tests.audit.audit_rig import audit_rows
 from tests.conftest import START, Installation
 from tests.features.lead_rig import make_campaign
 
-Hashes = tuple[str | None, str | None]
+HASH = re.compile(r"[0-9a-f]{64}")
 
 
 async def hashes_of(installation: Installation, work: Callable[[Session], object]) -> Hashes:
@@ -41,16 +42,15 @@ def tag(installation: Installation, name: str, color: str = "#000000") -> dict[s
 async def test_where_nothing_stood_before_there_is_no_hash_of_it(installation: Installation) -> None:
     await installation.call("create_tag", name="x")
     [row] = await audit_rows(installation)
-    assert row.before_hash is None
-    assert row.after_hash is not None and len(row.after_hash) == 64
+    assert row.before_hash is None and HASH.fullmatch(row.after_hash or "")
 
 
 async def test_what_was_changed_has_both_hashes(installation: Installation) -> None:
     lead = await installation.call("create_lead", email="ann@acme.test")
     await installation.call("update_lead", id=lead["id"], firstName="Ann")
     *_, row = await audit_rows(installation)
-    assert row.before_hash is not None
-    assert row.after_hash is not None
+    assert HASH.fullmatch(row.before_hash or "") and HASH.fullmatch(row.after_hash or "")
+    assert row.before_hash != row.after_hash
 
 
 async def test_a_call_that_changed_nothing_has_none(installation: Installation) -> None:
@@ -61,22 +61,37 @@ async def test_a_call_that_changed_nothing_has_none(installation: Installation) 
 
 
 async def test_many_leads_past_the_orm_are_in_the_hash(installation: Installation) -> None:
-    drafts = [draft_lead(f"a{number}@acme.test", {}, {}, [], clean=False) for number in range(40)]
+    def leads(last: str) -> Callable[[Session], object]:
+        emails = [*(f"a{number}@acme.test" for number in range(39)), last]
+        drafts = [draft_lead(email, {}, {}, [], clean=False) for email in emails]
+        columns = LeadColumns.of(drafts)
+        return lambda session: write_leads(session, installation.ann.workspace_id, columns, START, merge=False)
 
-    def write(session: Session) -> None:
-        write_leads(session, installation.ann.workspace_id, LeadColumns.of(drafts), START, merge=False)
-
-    before, after = await hashes_of(installation, write)
-    assert before is None
-    assert after is not None
+    found = [await hashes_of(installation, leads(last)) for last in ("b@acme.test", "c@acme.test")]
+    assert [before for before, _ in found] == [None, None]
+    assert len({after for _, after in found} - {None}) == 2, "the last of them counts too"
 
 
-async def test_a_call_of_several_transactions_has_no_hash(installation: Installation) -> None:
-    campaign_id = await make_campaign(installation)
-    await installation.call("add_leads_to_campaign", id=campaign_id, leads=[{"email": "x@acme.test"}])
-    *_, start, end = await audit_rows(installation)
-    assert (start.outcome, end.outcome) == ("started", "ended")
-    assert (end.before_hash, end.after_hash) == (None, None)
+async def test_the_end_of_a_call_of_several_transactions_has_the_hash_of_them_all(installation: Installation) -> None:
+    found = set()
+    for leads in (1, 501, 502):
+        campaign_id = await make_campaign(installation)
+        people = [{"email": f"p{number}@acme.test"} for number in range(leads)]
+        await installation.call("add_leads_to_campaign", id=campaign_id, leads=people)
+        *_, start, end = await audit_rows(installation)
+        assert (start.outcome, start.after_hash, end.outcome) == ("started", None, "ended")
+        found.add(end.after_hash)
+    assert len(found) == 3 and None not in found
+
+
+async def test_parts_make_one_hash_in_their_order_and_none_where_nothing_was_written(
+    installation: Installation,
+) -> None:
+    vault = installation.app.vault
+    one, other = Hashes("a", "b"), Hashes(None, "c")
+    both = together(vault, [one, NO_HASHES, other])
+    assert both == together(vault, [one, other]) != together(vault, [other, one])
+    assert together(vault, [other]).before is None and together(vault, [NO_HASHES]) == together(vault, []) == NO_HASHES
 
 
 async def test_the_same_change_has_the_same_hash_and_another_value_another_one(installation: Installation) -> None:
@@ -107,15 +122,19 @@ async def test_what_stood_before_is_in_the_hash_for_rows_of_the_orm(installation
 
 
 async def test_deleting_leaves_a_hash_of_what_was_deleted(installation: Installation) -> None:
-    await installation.call("create_tag", name="x")
+    for name in ("x", "y"):
+        await installation.call("create_tag", name=name)
 
-    def remove(session: Session) -> None:
-        session.delete(session.get(Tag, (installation.ann.workspace_id, "x")))
+    def by_orm(name: str) -> Callable[[Session], object]:
+        return lambda session: session.delete(session.get(Tag, (installation.ann.workspace_id, name)))
 
-    before, after = await hashes_of(installation, remove)
-    assert before is not None and after is not None
-    before, _ = await hashes_of(installation, lambda s: s.execute(delete(Tag).where(Tag.name_key == "x")))
-    assert before is not None
+    def by_core(name: str) -> Callable[[Session], object]:
+        return lambda session: session.execute(delete(Tag).where(Tag.name_key == name))
+
+    for kind in (by_orm, by_core):
+        found = [await hashes_of(installation, kind(name)) for name in ("x", "y")]
+        assert len({before for before, _ in found} - {None}) == 2
+        assert len({after for _, after in found} - {None}) == 2
 
 
 async def test_long_json_is_in_the_hash_to_its_last_character(installation: Installation) -> None:
@@ -133,7 +152,7 @@ async def test_what_a_driver_was_given_is_in_the_hash(installation: Installation
         return lambda session: note_written(session, "INSERT tags", {"name": [name, None]})
 
     first = await hashes_of(installation, told("a"))
-    assert first[0] is None and first[1] is not None
+    assert first[0] is None and HASH.fullmatch(first[1] or "")
     assert first != await hashes_of(installation, told("b"))
     assert await hashes_of(installation, lambda session: None) == (None, None)
 

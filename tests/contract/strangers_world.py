@@ -94,7 +94,11 @@ STRANGERS: Final[dict[str, dict[str, Any]]] = {
     },
     "idempotency_keys": {"output": {"lead": {"notes": _text("kept answer")}}},
     "outgoing_replies": {"error": LONG},
-    "stored_files": {"name": f"{CANARY} file.csv", "media_type": f"{CANARY}/csv"},
+    "stored_files": {
+        "name": f"{CANARY} file.csv",
+        "media_type": f"{CANARY}/csv",
+        "client_id": f"https://{CANARY}.test/app",
+    },
     "undo_entries": {"payload": {"rows": [{"notes": _text("undo")}], CANARY: CANARY}},
 }
 """By table and column: what lead lists, mail, mail servers and apps bring in. Checked addresses hold no words."""
@@ -132,7 +136,7 @@ OURS: Final[dict[str, str]] = {
     "one_time_links": "purpose",
     "outgoing_replies": "body cc bcc status created_by lease_owner",
     "send_days": "day",
-    "stored_files": "kind state",
+    "stored_files": "kind state actor_kind",
     "tags": "name_key name description color",
     "undo_entries": "operation scope summary",
     "unsubscribe_tokens": "email_hash token",

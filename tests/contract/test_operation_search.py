@@ -1,8 +1,10 @@
 """Plain-language requests find the right operation, however they are said."""
 
 import json
+from collections import Counter
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -11,30 +13,81 @@ from postrider.doors.mcp.searching import Index, nearest_names
 from postrider.doors.mcp.vocabulary import stem, words
 from postrider.kernel.operation import Operation
 
-FOLDER = Path(__file__).parents[1] / "data" / "requests"
-REQUESTS: list[dict[str, Any]] = [
-    row for name in ("tuned.json", "held_out.json") for row in json.loads((FOLDER / name).read_text(encoding="utf-8"))
-]
-"""The ranking was adjusted with the first file in view, and not with the second."""
+FOLDER: Final = Path(__file__).parents[1] / "data" / "requests"
+FIRST: Final = 3
+WANTED: Final = 57
+CATALOGUE: Final = load_catalogue()
+INDEX: Final = Index(CATALOGUE)
+MOST_KEYWORDS: Final = 25
 
-FIRST = 3
-WANTED = 57
-CATALOGUE = load_catalogue()
-INDEX = Index(CATALOGUE)
+Requests = list[dict[str, Any]]
+
+
+def requests(*names: str) -> Requests:
+    return [row for name in names for row in json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))]
+
+
+def kept_from_sight(row: dict[str, Any]) -> bool:
+    """Whether a request belongs to the half that the ranking was never adjusted with: by its operation's name."""
+    return sha256(row["finds"][0].encode()).digest()[0] % 2 == 1
+
+
+DAILY: Final = requests("tuned", "held_out")
+"""Mostly of the daily work. The ranking was adjusted with the first file in view, and not with the second."""
+
+PRACTICE: Final = requests("practice")
+"""The words were chosen with these in view."""
+
+EVERY: Final = requests("every_operation")
+"""At least one for each operation, written before the words were chosen. One half was in view then."""
+
+UNSEEN: Final = [row for row in EVERY if kept_from_sight(row)]
+FRESH: Final = requests("fresh")
+"""One for each operation outside of the core surface, written after the words were chosen."""
 
 
 def first(query: str) -> list[str]:
     return [operation.name for operation in INDEX.ranked(query)[:FIRST]]
 
 
+def missed(rows: Requests) -> Requests:
+    return [row for row in rows if not set(row["finds"]) & set(first(row["request"]))]
+
+
 def test_the_right_operation_is_among_the_first_three() -> None:
-    assert len(REQUESTS) == 60
-    missed = [row for row in REQUESTS if not set(row["finds"]) & set(first(row["request"]))]
-    assert len(REQUESTS) - len(missed) >= WANTED, missed
+    assert len(DAILY) == 60
+    assert len(DAILY) - len(missed(DAILY)) >= WANTED, missed(DAILY)
 
 
-def test_what_the_requests_are_to_find_exists() -> None:
-    assert all(CATALOGUE.find(name) is not None for row in REQUESTS for name in row["finds"])
+@pytest.mark.parametrize(
+    ("rows", "of", "wanted"),
+    [(PRACTICE, 232, 214), (EVERY, 189, 171), (UNSEEN, 84, 72), (FRESH, 40, 33)],
+    ids=["practice", "every operation", "its half that was never in view", "fresh"],
+)
+def test_rare_operations_are_found_too(rows: Requests, of: int, wanted: int) -> None:
+    """Says how many are found, not which are missed: what is looked at is no longer held out."""
+    assert len(rows) == of
+    found = of - len(missed(rows))
+    assert found >= wanted
+
+
+def test_the_requests_name_operations_and_leave_none_out() -> None:
+    finds = {name for row in (*DAILY, *PRACTICE, *EVERY, *FRESH) for name in row["finds"]}
+    assert all(CATALOGUE.find(name) is not None for name in finds)
+    assert {name for row in EVERY for name in row["finds"]} == {operation.name for operation in CATALOGUE}
+
+
+def test_no_request_is_measured_twice() -> None:
+    said = Counter(row["request"].casefold() for row in (*PRACTICE, *EVERY, *FRESH))
+    assert said.most_common(1)[0][1] == 1
+
+
+@pytest.mark.parametrize("operation", list(CATALOGUE), ids=lambda operation: operation.name)
+def test_every_operation_has_a_few_keywords_that_say_something(operation: Operation) -> None:
+    keywords = operation.keywords.split()
+    assert 3 <= len(keywords) <= MOST_KEYWORDS
+    assert len(set(keywords)) == len(keywords)
+    assert [word for word in keywords if words(word) != [word]] == []
 
 
 @pytest.mark.parametrize("operation", list(CATALOGUE), ids=lambda operation: operation.name)
@@ -47,10 +100,25 @@ def test_every_operation_is_found_by_its_name_title_and_first_sentence(operation
 
 @pytest.mark.parametrize(
     ("said", "meant"),
-    [("campaing pausee", "pause_campaign"), ("lst mailboxs", "list_mailboxes"), ("genrate reply", "generate_reply")],
+    [
+        ("campaing pausee", "pause_campaign"),
+        ("lst mailboxs", "list_mailboxes"),
+        ("genrate reply", "generate_reply"),
+        ("undoo operaton", "undo_operation"),
+        ("revok the api kye", "revoke_api_key"),
+        ("exprot the audit", "export_audit_events"),
+    ],
 )
 def test_typing_errors_are_forgiven(said: str, meant: str) -> None:
     assert meant in first(said)
+
+
+def test_a_short_word_is_not_taken_for_another_that_differs_in_a_letter() -> None:
+    assert first("tug") == first("kex") == []
+
+
+def test_what_stands_in_an_address_is_no_word_of_the_request() -> None:
+    assert first("pause.campaign@resume.com") == []
 
 
 def test_words_that_say_nothing_find_nothing() -> None:

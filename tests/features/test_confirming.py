@@ -271,6 +271,26 @@ async def test_an_edit_of_a_lead_asks_where_a_running_campaign_writes_to_it(inst
     assert changed["firstName"] == "Ina"
 
 
+async def test_nobody_is_asked_about_an_edit_that_is_refused(installation: Installation) -> None:
+    campaign, agent = await running_campaign(installation, SEQUENCE), caller(installation)
+    await add_lead(installation, campaign["id"], "in@acme.test", status="active")
+    lead = (await installation.call("list_leads", search="in@acme.test"))["items"][0]["id"]
+    for operation, arguments, code in (
+        ("update_campaign", {"id": campaign["id"], "settings": {"espMatchingMode": "strict"}}, "CONFLICT"),
+        (
+            "update_campaign",
+            {"id": campaign["id"], "sequence": [{**SEQUENCE[0], "subject": "", "body": ""}]},
+            "CONFLICT",
+        ),
+        ("update_lead", {"id": lead, "firstName": "Ina", "email": "other@acme.test"}, "VALIDATION_ERROR"),
+        ("update_lead", {"id": lead, "firstName": "Ina", "timezone": "Mars/Base"}, "VALIDATION_ERROR"),
+        ("update_lead", {"id": lead, "firstName": "Ina", "tags": ["x" * 500]}, "VALIDATION_ERROR"),
+        ("update_lead", {"id": lead, "jobScore": "x" * 100_001}, "VALIDATION_ERROR"),
+    ):
+        error = await refused(installation, agent, operation, **arguments)
+        assert error.error_code == code, (operation, arguments)
+
+
 async def test_other_autonomies_are_told_no_or_are_not_asked(installation: Installation) -> None:
     _, [conversation_id] = await inbox(installation)
     reply = {"id": conversation_id, "body": "Hello"}

@@ -1,4 +1,5 @@
-"""Weeks in which credentials with limits start campaigns, write replies and send tests: none ever causes too much."""
+"""Weeks in which credentials with limits start and fill campaigns, write replies and send tests: none ever causes too
+much."""
 
 import random
 from collections import Counter
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from postrider.adapters.mail_parser import MailParser
+from postrider.campaigns.tables import Enrollment
 from postrider.dispatch import Call
 from postrider.engine.worker import Outside
 from postrider.inbox.ports import MailReader
@@ -67,14 +69,20 @@ class Callers:
         return True
 
     async def act(self) -> None:
-        """A reply, a test, or somebody else takes a campaign over."""
+        """A reply, a test, a few leads more, or somebody else takes a campaign over."""
         actor, campaign_id = self.dice.choice(self.actors), self.dice.choice(self.workspace.campaigns)
-        what = self.dice.choice(("reply", "reply", "test", "test", "take over"))
+        what = self.dice.choice(("reply", "reply", "test", "test", *("fill",) * 4, "take over"))
         if what == "test":
             mailbox_id = self.dice.choice(self.workspace.mailboxes)
             test = {"id": campaign_id, "sequenceStep": 0, "mailboxId": mailbox_id, "customEmail": "me@me.test"}
-            values = {"firstName": "Lee", "companyName": "Acme", "Pet": "Rex", "city": "Ulm"}
-            await self.does(actor, "send_test_email", **test, customVariables=values)
+            variables = {"firstName": "Lee", "companyName": "Acme", "Pet": "Rex", "city": "Ulm"}
+            await self.does(actor, "send_test_email", **test, customVariables=variables)
+        elif what == "fill":
+            names = [f"more{self.dice.randrange(10**9)}@fresh.test" for _ in range(self.dice.randint(1, 2))]
+            fields: dict[str, Any] = {"firstName": "Kim", "companyName": "Fresh", "city": "Ulm"}
+            fields["customFields"] = {"Pet": "Mo"}
+            leads = [{"email": name, **fields} for name in names]
+            await self.does(actor, "add_leads_to_campaign", id=campaign_id, leads=leads)
         elif what == "reply":
             found = (await self.stage.call(self.workspace, "list_conversations", limit=50))["items"]
             for row in self.dice.sample(found, min(3, len(found))):
@@ -115,7 +123,7 @@ async def assert_planned_is_done(settings: Settings, seed: int) -> None:
         assert any(used), "some campaign had a limit"
 
 
-@pytest.mark.parametrize("seed", seeds(4))
+@pytest.mark.parametrize("seed", seeds(8))
 async def test_no_credential_ever_causes_more_than_its_limit(settings: Settings, seed: int) -> None:
     await assert_limits_hold(settings, seed)
 
@@ -146,23 +154,26 @@ async def assert_limits_hold(settings: Settings, seed: int) -> None:
 async def assert_within_limits(stage: Stage, callers: Callers) -> None:
     """What the provider accepted, put down to whoever caused it."""
     attempts = {row.message_id: row for row in await stage.rows(Attempt)}
-    writers = {row.id: row.created_by for row in await stage.rows(OutgoingReply)}
+    writers: dict[str, str | None] = {row.id: row.created_by for row in await stage.rows(OutgoingReply)}
+    fillers = {row.id: row.credential_id for row in await stage.rows(Enrollment)}
+    filled = 0
     caused: Counter[tuple[str, str]] = Counter()
     first: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     young = {actor.credential_id: actor.caps.first_day_until for actor in callers.actors}
     for mail in stage.sandbox.accepted:
         row = attempts[mail.message_id]
-        who = row.credential_id or writers.get(row.purpose_key)
+        names = {row.credential_id or writers.get(row.purpose_key)}
         if row.purpose == "step":
-            who = callers.starter(str(row.campaign_id), row.sending_at)
-        who = who or "key_free"
-        until = young.get(who)
-        caused[who, row.sending_at.date().isoformat()] += 1
-        first[who] += until is not None and row.sending_at < until
+            names = {callers.starter(str(row.campaign_id), row.sending_at), fillers[row.enrollment_id]}
+        for who in filter(None, names):
+            until = young.get(who)
+            caused[who, row.sending_at.date().isoformat()] += 1
+            first[who] += until is not None and row.sending_at < until
         kinds[row.purpose] += 1
+        filled += row.purpose == "step" and fillers[row.enrollment_id] is not None
     unknown = sum(row.state == "unknown" for row in attempts.values())
-    print(f"{dict(kinds)}, {unknown} unknown, refused {dict(callers.refused)}")
+    print(f"{dict(kinds)}, {filled} to leads of fills, {unknown} unknown, refused {dict(callers.refused)}")
     assert set(kinds) == {"step", "reply", "test"} and callers.refused["CREDENTIAL_LIMIT"]
     reached = 0
     for actor in callers.actors:

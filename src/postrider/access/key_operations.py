@@ -97,7 +97,12 @@ class NewApiKey(ApiKeyOut):
 
 
 @operation(
-    title="List API keys", effect=Effect.READ, scope="administer", rest=Rest("GET", "/v1/api-keys"), toolset="access"
+    title="List API keys",
+    keywords="integrations developers scripts rights expire zapier crm programmatic existing",
+    effect=Effect.READ,
+    scope="administer",
+    rest=Rest("GET", "/v1/api-keys"),
+    toolset="access",
 )
 def list_api_keys(ctx: Context, request: ListApiKeys) -> ApiKeyList:
     """List the API keys of the workspace with what each may do. Secrets are never shown again.
@@ -123,6 +128,7 @@ def _creation_facts(ctx: Context, request: CreateApiKey) -> Facts:
 
 @operation(
     title="Create an API key",
+    keywords="integration developer script crm zapier workflow programmatic rights read limited connect",
     effect=Effect.WRITE,
     scope="administer",
     rest=Rest("POST", "/v1/api-keys", status=201),
@@ -163,6 +169,7 @@ def create_api_key(ctx: Context, request: CreateApiKey) -> NewApiKey:
 
 @operation(
     title="Revoke an API key",
+    keywords="integration script leaked stolen lost invalid invalidate left access block rotate compromised",
     effect=Effect.DESTRUCTIVE,
     scope="administer",
     rest=Rest("DELETE", "/v1/api-keys/{id}"),

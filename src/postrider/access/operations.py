@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select, update
 
 from postrider.access.tables import Workspace
 from postrider.access.workspace_operations import CAMPAIGNS, ENROLLMENTS
@@ -37,6 +37,7 @@ class WorkspaceState(Output):
 
 @operation(
     title="Pause the workspace",
+    keywords="emergency panic kill switch everything whole immediately sending",
     effect=Effect.WRITE,
     rest=Rest("POST", "/v1/workspace/pause"),
     idempotent=True,
@@ -62,8 +63,8 @@ def resume_facts(ctx: Context, request: ResumeWorkspace) -> Facts | None:
     row = _locked(ctx) if ctx.locks else ctx.session.get_one(Workspace, ctx.workspace_id)
     if row.paused_at is None:
         return None
-    active = (CAMPAIGNS.c.workspace_id == ctx.workspace_id) & (CAMPAIGNS.c.status == "active")
-    campaigns = ctx.session.scalar(select(func.count()).where(active)) or 0
+    active = _active_campaigns(ctx)
+    campaigns = tuple(ctx.session.scalars(select(CAMPAIGNS.c.id).where(active)))
     waiting = select(func.count()).where(
         ENROLLMENTS.c.workspace_id == ctx.workspace_id,
         ENROLLMENTS.c.status == "active",
@@ -72,16 +73,18 @@ def resume_facts(ctx: Context, request: ResumeWorkspace) -> Facts | None:
     people = ctx.session.scalar(waiting) or 0
     return Facts(
         summary=f"The workspace {row.id} is paused since {rfc3339_milliseconds(row.paused_at)}. Resuming lets "
-        f"everything go on: active campaigns ({campaigns:,}, with {people:,} leads), replies that wait, tests.",
+        f"everything go on: active campaigns ({len(campaigns):,}, with {people:,} leads), replies that wait, tests.",
         subject=row.id,
-        revision=f"{rfc3339_milliseconds(row.paused_at)}/{campaigns}",
+        revision=f"{rfc3339_milliseconds(row.paused_at)}/{len(campaigns)}",
         cause="send",
         people=people,
+        leaves_from=campaigns,
     )
 
 
 @operation(
     title="Resume the workspace",
+    keywords="emergency lift end everything whole sending again switch start freeze",
     effect=Effect.WRITE,
     scope="send",
     rest=Rest("POST", "/v1/workspace/resume"),
@@ -91,12 +94,19 @@ def resume_facts(ctx: Context, request: ResumeWorkspace) -> Facts | None:
 def resume_workspace(ctx: Context, request: ResumeWorkspace) -> WorkspaceState:
     """Let a paused workspace send again. Campaigns go on at their normal rate; nothing is caught up in a burst."""
     row = _locked(ctx)
+    if row.paused_at is not None and ctx.capped_by is not None:
+        # As with resume_campaign: what goes on because of the call counts on the caller's limit from now on.
+        ctx.session.execute(update(CAMPAIGNS).where(_active_campaigns(ctx)).values(credential_id=ctx.capped_by))
     row.paused_at = None
     row.paused_reason = None
     row.updated_at = ctx.now
     ctx.wake("sender")
     ctx.wake("replies")
     return _state(row)
+
+
+def _active_campaigns(ctx: Context) -> ColumnElement[bool]:
+    return (CAMPAIGNS.c.workspace_id == ctx.workspace_id) & (CAMPAIGNS.c.status == "active")
 
 
 def _locked(ctx: Context) -> Workspace:

@@ -19,7 +19,7 @@ MAILBOXES: Final = table(
     "mailboxes", column("workspace_id"), column("status"), column("sending_enabled"), column("daily_send_limit")
 )
 LEADS: Final = table("leads", column("workspace_id"))
-CAMPAIGNS: Final = table("campaigns", column("workspace_id"), column("id"), column("status"))
+CAMPAIGNS: Final = table("campaigns", column("workspace_id"), column("id"), column("status"), column("credential_id"))
 ENROLLMENTS: Final = table("enrollments", column("workspace_id"), column("campaign_id"), column("status"))
 CONVERSATIONS: Final = table("conversations", column("workspace_id"))
 
@@ -86,7 +86,12 @@ class WorkspaceDetail(Output):
     updated_at: datetime
 
 
-@operation(title="Get the workspace", effect=Effect.READ, rest=Rest("GET", "/v1/workspaces/{id}"))
+@operation(
+    title="Get the workspace",
+    keywords="plan subscription quota usage used allow colleagues who belongs state mode volume monthly",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/workspaces/{id}"),
+)
 def get_workspace(ctx: Context, request: GetWorkspace) -> WorkspaceDetail:
     """Show the workspace: its members, settings, usage and limits, and whether it is paused.
 

@@ -116,7 +116,12 @@ class ListAgents(Input):
     """Takes nothing."""
 
 
-@operation(title="List AI agents", effect=Effect.READ, rest=Rest("GET", "/v1/agents"))
+@operation(
+    title="List AI agents",
+    keywords="writers tones styles characters whose existing exist",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/agents"),
+)
 def list_agents(ctx: Context, request: ListAgents) -> AgentList:
     """List the AI agents (personas) of this workspace, the newest first, with what they have been used for.
 
@@ -126,7 +131,12 @@ def list_agents(ctx: Context, request: ListAgents) -> AgentList:
     return AgentList(items=[_out(agent) for agent in agents], total=len(agents))
 
 
-@operation(title="Create an AI agent", effect=Effect.WRITE, rest=Rest("POST", "/v1/agents"))
+@operation(
+    title="Create an AI agent",
+    keywords="tone style character formal friendly speaks behalf author manner",
+    effect=Effect.WRITE,
+    rest=Rest("POST", "/v1/agents"),
+)
 def create_agent(ctx: Context, request: CreateAgent) -> AgentOut:
     """Create an AI agent: whom it speaks for, and in which voice replies are drafted with generate_reply.
 
@@ -272,6 +282,7 @@ class GeneratedReply(Output):
 
 @operation(
     title="Draft a reply",
+    keywords="propose suggestion wording ai text formulate",
     effect=Effect.WRITE,
     rest=Rest("POST", "/v1/agents/{id}/generate-reply"),
     core=True,
@@ -297,7 +308,7 @@ async def generate_reply(ctx: OutsideContext, request: GenerateReply) -> Generat
     finally:
         # Tokens were used even when no draft came of them.
         if completions:
-            await ctx.write(lambda tx: _note_usage(tx, drafting.agent_id, completions, drafts=int(bool(draft))))
+            await ctx.aside(lambda tx: _note_usage(tx, drafting.agent_id, completions, drafts=int(bool(draft))))
     if not draft:
         raise _no_draft()
     return _answer(drafting, draft, completions)

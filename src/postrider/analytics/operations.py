@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 
 from postrider.access.house import pause_warnings
 from postrider.analytics.days import DEFAULT_DAYS, FirstDay, LastDay, check_days
-from postrider.analytics.queries import Counts, counts_by, leads_by_status, percent
-from postrider.campaigns.output import delivered
+from postrider.analytics.queries import Counts, counts_by, leads_by_status
+from postrider.analytics.stats import Stats, stats_of
 from postrider.campaigns.queries import find_campaign
 from postrider.campaigns.sequence import SequencePlace, StepNumber, place_of
 from postrider.campaigns.tables import Campaign, DailyCount
@@ -22,55 +22,6 @@ from postrider.mailboxes.rules import trouble_text
 from postrider.mailboxes.tables import Mailbox
 from postrider.sending.program import Program, read_program
 from postrider.storage.paging import newest_first, next_cursor
-
-
-class Stats(Output):
-    """Counts. Delivered = sent − returned by a bounce message; opened and clicked count messages, replied leads.
-
-    Rates are percentages with one decimal: replies, opens and clicks of what was delivered, bounces of what was sent.
-    ``complained``: called an email spam; their leads end as unsubscribed, which ``unsubscribed`` does not count.
-    ``unknown``: handed to a mail server that never answered, so neither counted as sent nor sent again.
-    """
-
-    sent: int
-    delivered: int
-    opened: int
-    clicked: int
-    replied: int
-    auto_replied: int
-    bounced: int
-    unsubscribed: int
-    complained: int
-    unknown: int
-    failed: int
-    open_rate: float
-    click_rate: float
-    reply_rate: float
-    bounce_rate: float
-
-
-def stats_of(counts: Counts) -> Stats:
-    """The stats that ``counts`` add up to. A refused message bounces without being sent; a returned one was sent."""
-    sent, bounced, returned = counts["sent"], counts["bounced"], counts["returned"]
-    arrived = delivered(sent, returned)
-    tried = sent + bounced - returned
-    return Stats(
-        sent=sent,
-        delivered=arrived,
-        opened=counts["opened"],
-        clicked=counts["clicked"],
-        replied=counts["replied"],
-        auto_replied=counts["auto_replied"],
-        bounced=bounced,
-        unsubscribed=counts["unsubscribed"],
-        complained=counts["complained"],
-        unknown=counts["unknown"],
-        failed=counts["failed"],
-        open_rate=percent(counts["opened"], arrived),
-        click_rate=percent(counts["clicked"], arrived),
-        reply_rate=percent(counts["replied"], arrived),
-        bounce_rate=percent(bounced, tried),
-    )
 
 
 class CampaignInfo(Output):
@@ -121,7 +72,13 @@ class CampaignAnalytics(Output):
     warnings: list[str]
 
 
-@operation(title="Campaign analytics", effect=Effect.READ, rest=Rest("GET", "/v1/campaigns/{id}/analytics"), core=True)
+@operation(
+    title="Campaign analytics",
+    keywords="success successful performing better best compare ab test winner version opens funnel detailed",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/campaigns/{id}/analytics"),
+    core=True,
+)
 def get_campaign_analytics(ctx: Context, request: GetCampaignAnalytics) -> CampaignAnalytics:
     """Show how a campaign does: totals with rates, each step with its A/B variants, leads by status, replies.
 
@@ -220,7 +177,12 @@ class CampaignPerformance(Output):
     total_replied: int
 
 
-@operation(title="Campaign performance", effect=Effect.READ, rest=Rest("GET", "/v1/analytics/campaigns/{id}"))
+@operation(
+    title="Campaign performance",
+    keywords="key short success successful opens clicks sent bounced step detail nutshell",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/analytics/campaigns/{id}"),
+)
 def get_campaign_performance(ctx: Context, request: GetCampaignPerformance) -> CampaignPerformance:
     """Show one campaign in short: totals, sent/opened/clicked/bounced per step, leads by status, replies.
 
@@ -273,7 +235,13 @@ class AnalyticsOverview(Output):
     campaigns: CampaignCounts
 
 
-@operation(title="Workspace overview", effect=Effect.READ, rest=Rest("GET", "/v1/analytics/overview"), core=True)
+@operation(
+    title="Workspace overview",
+    keywords="whole altogether total time since beginning overall success",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/analytics/overview"),
+    core=True,
+)
 def get_analytics_overview(ctx: Context, request: GetAnalyticsOverview) -> AnalyticsOverview:
     """Show totals and rates over all campaigns of the workspace, archived ones included, and how many there are."""
     check_days(request.from_, request.to)
@@ -310,7 +278,12 @@ class DailyAnalytics(Output):
     items: list[DayStats]
 
 
-@operation(title="Daily analytics", effect=Effect.READ, rest=Rest("GET", "/v1/analytics/daily"))
+@operation(
+    title="Daily analytics",
+    keywords="day week month last days curve course history date best weekday growth time",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/analytics/daily"),
+)
 def get_daily_analytics(ctx: Context, request: GetDailyAnalytics) -> DailyAnalytics:
     """Show what happened day by day over all campaigns, or in one (UTC days, empty days included, oldest first)."""
     check_days(request.from_, request.to)
@@ -345,7 +318,12 @@ class MailboxStats(Output):
     stats: Stats
 
 
-@operation(title="Mailbox analytics", effect=Effect.READ, rest=Rest("GET", "/v1/analytics/mailboxes"))
+@operation(
+    title="Mailbox analytics",
+    keywords="addresses compare best worst quota limit left remaining deliverability used busiest",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/analytics/mailboxes"),
+)
 def get_mailbox_analytics(ctx: Context, request: GetMailboxAnalytics) -> Page[MailboxStats]:
     """Show how each mailbox does: sends, replies, bounce rate, daily limit and what of it is used today."""
     check_days(request.from_, request.to)

@@ -58,10 +58,11 @@ class LeadsDeleted(Output):
 
 
 def lead_deletion_facts(ctx: Context, request: DeleteLeads) -> Facts | None:
-    """How many are lost; None where nobody is. Raises: see ``_leads_to_delete``."""
-    ids, remaining = _leads_to_delete(ctx, request)
+    """How many are lost; None where nobody is. Raises: see ``_chosen`` and ``_check_unprotected``."""
+    ids, remaining = ctx.once(_chosen, request)
     if not ids:
         return None
+    _check_unprotected(ctx, request, ids)
     digest = digest_of([ids, remaining])
     forced = ", also those that active campaigns are writing to" if request.force else ""
     return Facts(
@@ -84,6 +85,7 @@ def undo_lead_deletion(ctx: Context, payload: dict[str, Any]) -> Undone:
 
 @operation(
     title="Delete leads",
+    keywords="forget forgotten personal data gdpr dsgvo privacy database bad outdated duplicates mass",
     effect=Effect.DESTRUCTIVE,
     rest=Rest("DELETE", "/v1/leads"),
     toolset="leads",
@@ -98,11 +100,14 @@ def delete_leads(ctx: Context, request: DeleteLeads) -> LeadsDeleted:
     sent, and the do-not-contact list, are kept. undo_operation brings them back with their places in campaigns.
     """
     lock_workspace(ctx.session, ctx.workspace_id)
-    ids, remaining = _leads_to_delete(ctx, request)
+    ids, remaining = ctx.once(_chosen, request)
     if not ids:
         return LeadsDeleted(deleted=0, removed_from_campaigns=0, remaining=0)
     places = _places(ctx.session, ctx.workspace_id, ids)
-    for campaign in lock_campaigns(ctx.session, ctx.workspace_id, {campaign_id for _, campaign_id in places}).values():
+    campaigns = lock_campaigns(ctx.session, ctx.workspace_id, {campaign_id for _, campaign_id in places})
+    # None of them can be started from here on.
+    _check_unprotected(ctx, request, ids)
+    for campaign in campaigns.values():
         campaign.revision += 1
         campaign.updated_at = ctx.now
     enrollments = [enrollment_id for enrollment_id, _ in places]
@@ -116,20 +121,18 @@ def delete_leads(ctx: Context, request: DeleteLeads) -> LeadsDeleted:
     return LeadsDeleted(deleted=len(leads), removed_from_campaigns=len(held), remaining=remaining)
 
 
-def _leads_to_delete(ctx: Context, request: DeleteLeads) -> tuple[list[str], int]:
+def _chosen(ctx: Context, request: DeleteLeads) -> tuple[list[str], int]:
     """The leads of this call, and how many are left for another one.
 
-    Raises: InvalidInput without a clear choice, or when active campaigns protect them; NotFound."""
+    Raises: InvalidInput without a clear choice; NotFound.
+    """
     if bool(request.lead_ids) == request.delete_all:
         raise InvalidInput(
             "Give either leadIds, or deleteAll: true with filters.", field="leadIds", hint="list_leads shows the ids."
         )
     if request.lead_ids and (request.filters is not None or request.exclude_ids):
         raise InvalidInput("filters and excludeIds go with deleteAll: true.", field="filters", hint="Leave them out.")
-    ids, remaining = (_named_leads(ctx, request.lead_ids), 0) if request.lead_ids else _selected_leads(ctx, request)
-    if not request.force:
-        _check_unprotected(ctx, ids)
-    return ids, remaining
+    return (_named_leads(ctx, request.lead_ids), 0) if request.lead_ids else _selected_leads(ctx, request)
 
 
 def _named_leads(ctx: Context, given: list[str]) -> list[str]:
@@ -168,10 +171,10 @@ def _selected_leads(ctx: Context, request: DeleteLeads) -> tuple[list[str], int]
     return ids, count_leads(ctx.session, conditions) - len(ids)
 
 
-def _check_unprotected(ctx: Context, lead_ids: list[str]) -> None:
-    """Raises: InvalidInput that names the active campaigns the leads are in."""
+def _check_unprotected(ctx: Context, request: DeleteLeads, lead_ids: list[str]) -> None:
+    """Raises: InvalidInput that names the active campaigns the leads are in, unless it is forced."""
     found = dict[str, int]()
-    for start in range(0, len(lead_ids), CHUNK):
+    for start in range(0, 0 if request.force else len(lead_ids), CHUNK):
         query = (
             select(Campaign.id, func.count())
             .join(

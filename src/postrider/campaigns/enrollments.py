@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import and_, bindparam, case, or_, select, update
+from sqlalchemy import String, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from postrider.campaigns.documents import StepInput
@@ -32,6 +32,10 @@ _LET_GO_ON: Final = (
         or_(_MAY_BE_CURED, Enrollment.sleep_until.is_not(None)),
     )
     .values(
+        credential_id=case(
+            (_MAY_BE_CURED, func.coalesce(bindparam("b_capped_by", type_=String()), Enrollment.credential_id)),
+            else_=Enrollment.credential_id,
+        ),
         queue=case(
             (and_(_MAY_BE_CURED, Enrollment.next_step == 0), QUEUE_NEW),
             (_MAY_BE_CURED, QUEUE_FOLLOW_UP),
@@ -69,11 +73,13 @@ def campaign_to_fill(session: Session, workspace_id: str, campaign_id: str) -> C
     return campaign
 
 
-def enroll(session: Session, campaign: Campaign, lead_ids: Sequence[str], now: datetime) -> Enrolled:
+def enroll(
+    session: Session, campaign: Campaign, lead_ids: Sequence[str], now: datetime, *, capped_by: str | None
+) -> Enrolled:
     """Puts leads of the campaign's workspace into it; those in it already are skipped, removed ones come back.
 
     New leads are active when the campaign is active, else pending; a completed campaign becomes active again.
-    ``campaign`` comes from ``campaign_to_fill``; each id stands once.
+    ``campaign`` comes from ``campaign_to_fill``; each id stands once. ``capped_by``: whose limit their emails count on.
     """
     scope = (Enrollment.workspace_id == campaign.workspace_id, Enrollment.campaign_id == campaign.id)
     known = find_rows(session, (Enrollment.lead_id, Enrollment.status), Enrollment.lead_id, lead_ids, *scope)
@@ -86,12 +92,13 @@ def enroll(session: Session, campaign: Campaign, lead_ids: Sequence[str], now: d
         campaign.status, campaign.completed_at = "active", None
     status = "active" if campaign.status == "active" else "pending"
     if fresh:
-        _insert(session, campaign, fresh, status, now)
+        _insert(session, campaign, fresh, status, now, capped_by)
     if gone:
         catch_up(session, campaign, gone)
     removed = session.scalars(select(Enrollment).where(*scope, Enrollment.lead_id.in_(gone))).all() if gone else []
     for enrollment in removed:
         _bring_back(campaign, enrollment, status, now)
+        enrollment.credential_id = capped_by
     campaign.revision += 1
     campaign.updated_at = now
     return Enrolled(added, len(lead_ids) - added)
@@ -102,18 +109,24 @@ def present_leads(session: Session, workspace_id: str, lead_ids: Sequence[str]) 
     return set(find_rows(session, (Lead.id, Lead.id), Lead.id, lead_ids, Lead.workspace_id == workspace_id))
 
 
-def follow_lead_edits(session: Session, workspace_id: str, lead_ids: Sequence[str], now: datetime) -> int:
+def follow_lead_edits(
+    session: Session, workspace_id: str, lead_ids: Sequence[str], now: datetime, *, capped_by: str | None
+) -> int:
     """Lets leads that have been edited go on, if a value of theirs held them or they sleep. How many enrollments.
 
     If the value is still missing or unfit, the sender holds them again; if it is closed in the zone and country that
-    they have now, it puts them to sleep again. Call it behind the edit, in the same transaction.
+    they have now, it puts them to sleep again. Call it behind the edit, in the same transaction. ``capped_by``: whose
+    limit the emails count on that were held.
     """
     # Lead by lead: PostgreSQL would read all enrollments for a long list of ids.
-    rows = [{"b_workspace_id": workspace_id, "b_lead_id": lead_id, "b_now": now} for lead_id in lead_ids]
+    same = {"b_workspace_id": workspace_id, "b_now": now, "b_capped_by": capped_by}
+    rows = [{**same, "b_lead_id": lead_id} for lead_id in lead_ids]
     return session.connection().execute(_LET_GO_ON, rows).rowcount
 
 
-def _insert(session: Session, campaign: Campaign, lead_ids: Sequence[str], status: str, now: datetime) -> None:
+def _insert(
+    session: Session, campaign: Campaign, lead_ids: Sequence[str], status: str, now: datetime, capped_by: str | None
+) -> None:
     instant = stored_instant(session, now)
     same: dict[str, Value] = {
         "workspace_id": campaign.workspace_id,
@@ -127,6 +140,7 @@ def _insert(session: Session, campaign: Campaign, lead_ids: Sequence[str], statu
         "thread_ids": "[]",
         "soft_bounces": 0,
         "fence": 0,
+        "credential_id": capped_by,
         "created_at": instant,
         "updated_at": instant,
     }

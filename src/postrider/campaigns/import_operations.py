@@ -33,6 +33,7 @@ def merge_import_facts(ctx: Context, request: ImportLeadsCsv) -> Facts | None:
 
 @operation(
     title="Import leads from CSV",
+    keywords="bring read transfer migrate crm database rows columns names many several hundred hubspot address",
     effect=Effect.WRITE,
     rest=Rest(
         "POST",

@@ -13,6 +13,7 @@ from postrider.campaigns.enrollments import Enrolled, campaign_to_fill, enroll, 
 from postrider.jobs.tables import Job
 from postrider.leads.imports import (
     BATCH_ROWS,
+    CAPPED_BY,
     SENDS_AGREED,
     ImportOrder,
     add_to,
@@ -38,7 +39,7 @@ def import_leads_batch(session: Session, job: Job, now: datetime) -> bool:
     written = write_leads(session, job.workspace_id, batch.leads, now, merge=merge)
     if written.updated:
         check_edits_agreed(session, job.workspace_id, written.updated, agreed=_agreed(job))
-        follow_lead_edits(session, job.workspace_id, written.updated, now)
+        follow_lead_edits(session, job.workspace_id, written.updated, now, capped_by=_capped_by(job))
     count_batch(job, batch, written, merge=merge)
     return is_done(job)
 
@@ -52,7 +53,8 @@ def import_campaign_leads_batch(session: Session, job: Job, now: datetime) -> bo
     check_agreed(campaign, agreed=_agreed(job))
     batch = next_batch(session, job)
     written = write_leads(session, job.workspace_id, batch.leads, now, merge=False)
-    enrolled = enroll(session, campaign, [*written.existing.values(), *written.created.values()], now)
+    lead_ids = [*written.existing.values(), *written.created.values()]
+    enrolled = enroll(session, campaign, lead_ids, now, capped_by=_capped_by(job))
     job.result = _counted(job.result, batch, written, enrolled)
     return is_done(job)
 
@@ -69,6 +71,10 @@ def campaign_order(campaign_id: str) -> ImportOrder:
 
 def _agreed(job: Job) -> bool:
     return job.arguments.get(SENDS_AGREED) is True
+
+
+def _capped_by(job: Job) -> str | None:
+    return cast("str | None", job.arguments.get(CAPPED_BY))
 
 
 def _counted(result: JsonObject, batch: Batch, written: Written, enrolled: Enrolled) -> JsonObject:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from postrider.campaigns.confirming import FILLS_AND_SENDS, check_agreed, filling_facts, lead_edit_facts
 from postrider.campaigns.enrollments import Enrolled, campaign_to_fill, enroll, follow_lead_edits, present_leads
@@ -15,6 +15,7 @@ from postrider.campaigns.lead_entries import NO_LEAD, EntryError, LeadEntry, Wan
 from postrider.campaigns.queries import find_campaign
 from postrider.content.addresses import normalise_email
 from postrider.jobs.operations import JobStarted
+from postrider.kernel.arguments import digest_of
 from postrider.kernel.context import Context, OutsideContext
 from postrider.kernel.errors import InvalidInput
 from postrider.kernel.ids import check_id
@@ -24,7 +25,7 @@ from postrider.leads.columns import LeadColumns
 from postrider.leads.fields import LeadFields
 from postrider.leads.imports import FILE_FIELD, MAX_LISTED_ERRORS, CsvInput, most_rows, start_import
 from postrider.leads.output import LeadOut, custom_texts, lead_out
-from postrider.leads.queries import LeadFilter, count_leads, find_lead, lead_conditions, replace_tags, tags_of
+from postrider.leads.queries import LeadFilter, find_lead, lead_conditions, replace_tags, tags_of
 from postrider.leads.rules import (
     MAX_TAGS,
     LeadDraft,
@@ -117,12 +118,13 @@ def add_facts(ctx: Context, request: AddLeadsToCampaign) -> Facts | None:
         return None
     if request.leads:
         return filling_facts(row, len(request.leads), "", ctx.now)
-    newest, total = _extent(ctx, _filter_of(request))
-    return filling_facts(row, total, f"{total}/{newest}", ctx.now)
+    ids = ctx.once(_matches, request)
+    return filling_facts(row, len(ids), digest_of(ids), ctx.now)
 
 
 @operation(
     title="Add leads to a campaign",
+    keywords="audience target tagged existing assign include subscribe recipients",
     effect=Effect.WRITE,
     rest=Rest("POST", "/v1/campaigns/{id}/leads"),
     idempotent=True,
@@ -203,38 +205,30 @@ def _add_part(ctx: Context, *, campaign_id: str, wanted: Sequence[WantedEntry], 
 
 
 async def _add_matches(ctx: OutsideContext, request: AddLeadsToCampaign) -> AddedLeads:
-    """Batch by batch along the ids, up to the newest lead there is now. Searching holds no writer up."""
-    wanted = _filter_of(request)
-    newest, total = await ctx.read(lambda c: _extent(c, wanted))
+    """Batch by batch, those who were counted for a yes, else those there are now."""
+    ids = await ctx.once(_matches, request)
     added = skipped = 0
-    after = ""
-    while newest is not None:
-        ids = await ctx.read(partial(_matches, wanted=wanted, after=after, newest=newest))
-        if not ids:
-            break
-        done = await ctx.write(partial(_enroll, campaign_id=request.id, lead_ids=ids, agreed=ctx.sends_agreed))
-        added, skipped, after = added + done.added, skipped + done.skipped, ids[-1]
-        await ctx.progress(added + skipped, total, "Adding leads")
+    for start in range(0, len(ids), _BATCH):
+        part = ids[start : start + _BATCH]
+        done = await ctx.write(partial(_enroll, campaign_id=request.id, lead_ids=part, agreed=ctx.sends_agreed))
+        added, skipped = added + done.added, skipped + done.skipped
+        await ctx.progress(start + len(part), len(ids), "Adding leads")
     return AddedLeads(added=added, skipped=skipped, matched=added + skipped, errors=[])
 
 
-def _extent(ctx: Context, wanted: LeadFilter) -> tuple[str | None, int]:
-    conditions = lead_conditions(ctx.workspace_id, wanted)
-    newest = ctx.session.scalar(select(func.max(Lead.id)).where(Lead.workspace_id == ctx.workspace_id))
-    return newest, count_leads(ctx.session, conditions)
-
-
-def _matches(ctx: Context, *, wanted: LeadFilter, after: str, newest: str) -> list[str]:
-    conditions = lead_conditions(ctx.workspace_id, wanted)
-    query = select(Lead.id).where(*conditions, Lead.id > after, Lead.id <= newest)
-    return list(ctx.session.scalars(query.order_by(Lead.id).limit(_BATCH)))
+def _matches(ctx: Context, request: AddLeadsToCampaign) -> list[str]:
+    """The ids of the leads that filters or selectAll choose, the oldest first."""
+    query = select(Lead.id).where(*lead_conditions(ctx.workspace_id, _filter_of(request))).order_by(Lead.id)
+    return list(ctx.session.scalars(query))
 
 
 def _enroll(ctx: Context, *, campaign_id: str, lead_ids: Sequence[str], agreed: bool) -> Enrolled:
     campaign = campaign_to_fill(ctx.session, ctx.workspace_id, campaign_id)
     check_agreed(campaign, agreed=agreed)
     there = present_leads(ctx.session, ctx.workspace_id, lead_ids)
-    enrolled = enroll(ctx.session, campaign, [lead_id for lead_id in lead_ids if lead_id in there], ctx.now)
+    enrolled = enroll(
+        ctx.session, campaign, [lead_id for lead_id in lead_ids if lead_id in there], ctx.now, capped_by=ctx.capped_by
+    )
     if enrolled.added and campaign.status == "active":
         ctx.wake("sender")
     return enrolled
@@ -263,6 +257,7 @@ def import_facts(ctx: Context, request: ImportCampaignLeadsCsv) -> Facts | None:
 
 @operation(
     title="Import leads into a campaign",
+    keywords="audience directly straight recipients start mailing rows same time",
     effect=Effect.WRITE,
     rest=Rest(
         "POST",
@@ -291,16 +286,16 @@ async def import_campaign_leads_csv(ctx: OutsideContext, request: ImportCampaign
 
 
 def update_lead_facts(ctx: Context, request: UpdateLead) -> Facts | None:
-    """Whose emails change; None where no running campaign writes to the lead. Raises: NotFound."""
+    """Whose emails change; None where no running campaign writes to the lead. Raises: what the edit raises."""
     lead = find_lead(ctx.session, ctx.workspace_id, request.id, to_change=ctx.locks)
-    given = request.lead_object()
-    if not given.fields and not given.custom:
+    if not _edited(lead, request):
         return None
     return lead_edit_facts(ctx.session, ctx.workspace_id, lead.id, lead.updated_at)
 
 
 @operation(
     title="Update a lead",
+    keywords="wrong misspelled typo record details phone city company job title name moved outdated assign",
     effect=Effect.WRITE,
     rest=Rest("PATCH", "/v1/leads/{id}"),
     idempotent=True,
@@ -314,23 +309,32 @@ def update_lead(ctx: Context, request: UpdateLead) -> LeadOut:
     country counts at once.
     """
     lead = find_lead(ctx.session, ctx.workspace_id, request.id, to_change=True)
+    for column, value in _edited(lead, request).items():
+        setattr(lead, column, value)
+    if request.tags is not None:
+        replace_tags(ctx.session, ctx.workspace_id, lead.id, lead_tags(request.tags))
+    lead.updated_at = ctx.now
+    if follow_lead_edits(ctx.session, ctx.workspace_id, [lead.id], ctx.now, capped_by=ctx.capped_by):
+        ctx.wake("sender")
+    return lead_out(lead, tags_of(ctx.session, ctx.workspace_id, [lead.id])[lead.id])
+
+
+def _edited(lead: Lead, request: UpdateLead) -> dict[str, object]:
+    """The columns of the lead that are given a value. Raises: InvalidInput."""
     if request.email is not None and normalise_email(request.email) != lead.email:
         raise InvalidInput(
             "email cannot be changed after a lead has been created.",
             field="email",
             hint="Leave it out, or create a new lead with the other address.",
         )
+    lead_tags(request.tags or ())  # They are no column; but what is refused is refused before anybody is asked.
     given = request.lead_object()
+    edited = dict[str, object]()
     for column, text in given.fields.items():
-        setattr(lead, column, check_field(column, text.strip()) or None if text else None)
+        edited[column] = check_field(column, text.strip()) or None if text else None
     if given.custom:
         changes = {name: check_custom_value(name, text) if text else None for name, text in given.custom.items()}
         merged = merge_custom(custom_texts(lead), changes)
         check_custom_names(merged)
-        lead.custom_fields = dict(merged)
-    if request.tags is not None:
-        replace_tags(ctx.session, ctx.workspace_id, lead.id, lead_tags(request.tags))
-    lead.updated_at = ctx.now
-    if follow_lead_edits(ctx.session, ctx.workspace_id, [lead.id], ctx.now):
-        ctx.wake("sender")
-    return lead_out(lead, tags_of(ctx.session, ctx.workspace_id, [lead.id])[lead.id])
+        edited["custom_fields"] = dict(merged)
+    return edited

@@ -109,7 +109,13 @@ class CampaignList(Page[CampaignItem]):
     warnings: list[str]
 
 
-@operation(title="Create a campaign", effect=Effect.WRITE, core=True, rest=Rest("POST", "/v1/campaigns"))
+@operation(
+    title="Create a campaign",
+    keywords="write prepare first series newsletter blast mails steps begin",
+    effect=Effect.WRITE,
+    core=True,
+    rest=Rest("POST", "/v1/campaigns"),
+)
 def create_campaign(ctx: Context, request: CreateCampaign) -> CampaignOut:
     """Create a campaign as a draft; nothing is sent before start_campaign.
 
@@ -146,7 +152,13 @@ def create_campaign(ctx: Context, request: CreateCampaign) -> CampaignOut:
     return show_campaign(ctx, row.id)
 
 
-@operation(title="List campaigns", effect=Effect.READ, core=True, rest=Rest("GET", "/v1/campaigns"))
+@operation(
+    title="List campaigns",
+    keywords="running active overview everything sending",
+    effect=Effect.READ,
+    core=True,
+    rest=Rest("GET", "/v1/campaigns"),
+)
 def list_campaigns(ctx: Context, request: ListCampaigns) -> CampaignList:
     """List campaigns, newest first, with status, results so far and numbers of leads.
 
@@ -167,7 +179,13 @@ def list_campaigns(ctx: Context, request: ListCampaigns) -> CampaignList:
     )
 
 
-@operation(title="Get a campaign", effect=Effect.READ, core=True, rest=Rest("GET", "/v1/campaigns/{id}"))
+@operation(
+    title="Get a campaign",
+    keywords="wording copy content body subject steps delays details configuration read",
+    effect=Effect.READ,
+    core=True,
+    rest=Rest("GET", "/v1/campaigns/{id}"),
+)
 def get_campaign(ctx: Context, request: CampaignRef) -> CampaignOut:
     """Get one campaign: sequence with texts, schedule, settings, mailboxes, results so far and numbers of leads.
 
@@ -177,19 +195,22 @@ def get_campaign(ctx: Context, request: CampaignRef) -> CampaignOut:
 
 
 def update_facts(ctx: Context, request: UpdateCampaign) -> Facts | None:
-    """What an edit changes of what is sent; None for a campaign that does not run. Raises: NotFound, InvalidInput."""
+    """What an edit changes of what is sent; None for a campaign that does not run. Raises: what the edit raises."""
     row = find_campaign(ctx, request.id, lock=ctx.locks)
     if row.status != "active":
         return None
     check_storable(request)
     before, after = _content(row), _edited(ctx, row, request)
     changed = [part for part in _SENT if getattr(before, part) != getattr(after, part)]
+    if changed:
+        _check_still_runs(row.status, after)
     given = request.model_dump(mode="json", exclude={"id", "name"}, exclude_unset=True)
     return edit_facts(ctx.session, row, [part.replace("_ids", "es") for part in changed], given)
 
 
 @operation(
     title="Update a campaign",
+    keywords="wording copy content body subject steps days weekdays hours delay timing senders replace rewrite",
     effect=Effect.WRITE,
     idempotent=True,
     core=True,
@@ -218,9 +239,9 @@ def update_campaign(ctx: Context, request: UpdateCampaign) -> CampaignOut:
     after = _edited(ctx, row, request)
     if after == before:
         return show_campaign(ctx, row.id)
+    _check_still_runs(row.status, after)
     for part, value in after._asdict().items():
         setattr(row, part, value)
-    _check_still_runs(row)
     row.revision += 1
     row.updated_at = ctx.now
     ctx.session.flush()
@@ -257,18 +278,18 @@ def _content(row: Campaign) -> Content:
     return Content(row.name, row.sequence, row.subsequences, row.schedule, row.settings, row.mailbox_ids)
 
 
-def _check_still_runs(row: Campaign) -> None:
+def _check_still_runs(status: str, after: Content) -> None:
     """Accepts an edit that leaves a campaign able to run which does, or will as soon as it gets a lead.
 
     Raises: Conflict.
     """
-    problems = document_problems(row) if row.status in ("active", "completed") else []
+    problems = document_problems(Campaign(**after._asdict())) if status in ("active", "completed") else []
     if problems:
         words = "; ".join(problem.message for problem in problems)
         raise Conflict(
-            f"The campaign is {row.status}, and could not go on so: {words}.",
+            f"The campaign is {status}, and could not go on so: {words}.",
             hint="Change these fields too, or pause the campaign first (pause_campaign). Nothing was changed.",
-            details={"status": row.status, "problems": [problem._asdict() for problem in problems]},
+            details={"status": status, "problems": [problem._asdict() for problem in problems]},
         )
 
 
@@ -285,6 +306,7 @@ def _follow_up(ctx: Context, row: Campaign, before: Content) -> None:
         moves=moves,
         releases=CURABLE if may_cure else (),
         wakes=row.schedule != before.schedule,
+        capped_by=ctx.capped_by,
     )
     if not apply_change(ctx.session, row, change):
         ctx.wake("jobs")

@@ -59,6 +59,7 @@ def _launch_facts(ctx: Context, request: CampaignRef, states: Sequence[str], ver
 
 @operation(
     title="Start a campaign",
+    keywords="switch turn begin live send first release",
     effect=Effect.WRITE,
     scope="send",
     idempotent=True,
@@ -81,6 +82,7 @@ async def start_campaign(ctx: OutsideContext, request: CampaignRef) -> CampaignS
 
 @operation(
     title="Pause a campaign",
+    keywords="switch turn single wait temporarily break moment",
     effect=Effect.WRITE,
     idempotent=True,
     core=True,
@@ -102,6 +104,7 @@ def pause_campaign(ctx: Context, request: CampaignRef) -> CampaignPaused:
 
 @operation(
     title="Resume a campaign",
+    keywords="switch turn again carry go unfreeze",
     effect=Effect.WRITE,
     scope="send",
     idempotent=True,

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from pydantic import Field
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import String, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from postrider.campaigns.following import catch_up
@@ -57,6 +57,7 @@ _RESTORE: Final = (
         Enrollment.last_step == bindparam("b_last_step"),
     )
     .values({name: bindparam(f"v_{name}") for name in (*_RESTORED, "updated_at")})
+    .values(credential_id=func.coalesce(bindparam("b_capped_by", type_=String()), Enrollment.credential_id))
 )
 
 
@@ -114,7 +115,7 @@ def restore_enrollments(
             kept[CAMPAIGN_ENDED] += len(rows)
             continue
         catch_up(session, campaign, [str(row["lead_id"]) for row in rows])
-        values = [_parameters(campaign, row, changed_at, left_as) for row in rows]
+        values = [_parameters(campaign, row, changed_at, left_as, ctx.capped_by) for row in rows]
         back = session.connection().execute(_RESTORE, values).rowcount
         restored, kept[CHANGED_SINCE] = restored + back, kept[CHANGED_SINCE] + len(rows) - back
         if back:
@@ -123,7 +124,11 @@ def restore_enrollments(
 
 
 def _parameters(
-    campaign: Campaign, row: Mapping[str, Any], changed_at: str, left_as: Mapping[str, str] | str
+    campaign: Campaign,
+    row: Mapping[str, Any],
+    changed_at: str,
+    left_as: Mapping[str, str] | str,
+    capped_by: str | None,
 ) -> dict[str, object]:
     held = unpacked(Enrollment, row)
     if held["status"] == "pending" and campaign.status == "active":
@@ -136,6 +141,7 @@ def _parameters(
         "b_left_as": left_as if isinstance(left_as, str) else left_as[str(held["id"])],
         "b_next_step": held["next_step"],
         "b_last_step": held["last_step"],
+        "b_capped_by": capped_by if held["status"] in WRITTEN_TO else None,
         **{f"v_{name}": held[name] for name in (*_RESTORED, "updated_at")},
     }
 

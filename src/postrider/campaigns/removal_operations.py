@@ -69,6 +69,7 @@ def undo_campaign_deletion(ctx: Context, payload: dict[str, Any]) -> Undone:
 
 @operation(
     title="Delete a campaign",
+    keywords="archive old finished hide put away end mistake draft outdated close gone",
     effect=Effect.DESTRUCTIVE,
     rest=Rest("DELETE", "/v1/campaigns/{id}"),
     confirm=campaign_deletion_facts,
@@ -178,6 +179,7 @@ def undo_bulk(ctx: Context, payload: dict[str, Any]) -> Undone:
 
 @operation(
     title="Act on leads of a campaign",
+    keywords="take unenroll exclude followups single individual several recipients group paused drop",
     effect=Effect.DESTRUCTIVE,
     rest=Rest("POST", "/v1/campaigns/{id}/leads/action"),
     confirm=bulk_facts,
@@ -205,6 +207,8 @@ def bulk_action_campaign_leads(ctx: Context, request: BulkActionCampaignLeads) -
     held = held_enrollments(ctx.session, ctx.workspace_id, ids)
     status = {"pause": "paused", "resume": "active" if row.status == "active" else "pending"}.get(request.action)
     values = removed_values() if status is None else {"status": status}
+    if request.action == "resume" and ctx.capped_by is not None:
+        values["credential_id"] = ctx.capped_by
     change_enrollments(ctx.session, ctx.workspace_id, ids, values, ctx.now)
     row.revision += 1
     row.updated_at = ctx.now

@@ -58,6 +58,8 @@ class Enrollment(Base):
     ``due_at`` None: nothing to send (waiting for an outcome, or done). ``sleep_until``: the planner has looked and
     found it closed until then. ``lease_owner``: the engine that works on it now; ``fence`` rises with every claim: a
     late writer is refused; ``claim``: what the claim was counted on, to be given back when nothing was sent.
+    ``credential_id``: the credential with a limit that put the lead there, or let it go on; its emails count on that
+    one, whoever starts the campaign.
     """
 
     __tablename__ = "enrollments"
@@ -96,6 +98,7 @@ class Enrollment(Base):
     lease_owner: Mapped[ShortText | None]
     fence: Mapped[int]
     claim: Mapped[Json | None]
+    credential_id: Mapped[Id | None]
     created_at: Mapped[Instant]
     updated_at: Mapped[Instant]
 

@@ -47,6 +47,12 @@ def use_grant(session: Session, approval: Approval) -> bool:
     return used.scalar() is not None
 
 
+def give_grant_back(session: Session, workspace_id: str, approval_id: str) -> None:
+    """Lets a used yes be used again, as long as it lasts: nothing has come of the call that used it."""
+    used = (Approval.workspace_id == workspace_id, Approval.id == approval_id, Approval.status == "used")
+    session.execute(update(Approval).where(*used).values(status="granted"))
+
+
 def ask_person(
     session: Session, actor: Actor, operation: str, hashed_call: str, facts: Facts, now: datetime
 ) -> Approval:

@@ -47,7 +47,12 @@ class ApprovalOut(Output):
 
 
 @operation(
-    title="List approvals", effect=Effect.READ, toolset="access", rest=Rest("GET", "/v1/approvals"), open_world=False
+    title="List approvals",
+    keywords="boss manager human requests requested asked sign granted denied yes no ok decision decided open wait",
+    effect=Effect.READ,
+    toolset="access",
+    rest=Rest("GET", "/v1/approvals"),
+    open_world=False,
 )
 def list_approvals(ctx: Context, request: ListApprovals) -> Page[ApprovalOut]:
     """List the calls of this workspace that wait for a person, or waited: pending, granted, denied, used or expired.

@@ -69,6 +69,14 @@ def use_token(session: Session, vault: Vault, call: BoundCall, token: str, now_m
     return session.execute(mark.values(values)).scalar() is not None
 
 
+def give_token_back(session: Session, workspace_id: str, token: str) -> None:
+    """Lets a used token be used again: nothing has come of the call that used it."""
+    match = _FORM.fullmatch(token)
+    if match is not None:
+        used = (UsedToken.workspace_id == workspace_id, UsedToken.nonce == match.group(1))
+        session.execute(delete(UsedToken).where(*used))
+
+
 def sweep_tokens(session: Session, now_ms: int, most: int) -> int:
     """Forgets used tokens that have run out, at most so many; how many."""
     key = (UsedToken.workspace_id, UsedToken.nonce)

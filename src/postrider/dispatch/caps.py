@@ -1,20 +1,17 @@
-"""How much one credential may cause: the early no. The engine counts once more, for every message, when it leaves; but
-it counts for whoever has started the campaign, so that mail from other people's campaigns is refused here or nowhere.
+"""How much one credential may cause: the early no. What holds is the engine's count of every message when it leaves: on
+who has started the campaign, and on who has put the lead there or let it go on.
+
+Who only edits what the campaigns of others send is not counted there, and is refused here or nowhere.
 """
 
 from sqlalchemy import func, select
 
 from postrider.campaigns.tables import Campaign
-from postrider.kernel.context import Actor, Context
+from postrider.kernel.context import Context
 from postrider.kernel.errors import LimitReached
 from postrider.kernel.policy import Facts
 from postrider.sending.cap_queries import limit_reached, read_state
 from postrider.sending.capped import Capped, CredentialState
-
-
-def is_capped(actor: Actor, ctx: Context) -> bool:
-    """Whether the credential has a limit at this instant."""
-    return actor.caps.at(ctx.now) is not None
 
 
 def check_caps(ctx: Context, facts: Facts) -> None:

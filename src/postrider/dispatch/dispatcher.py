@@ -8,9 +8,9 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
@@ -21,12 +21,13 @@ from postrider.catalogue import Catalogue
 from postrider.confirmations.approvals import ask_person
 from postrider.dispatch.authority import check_authority
 from postrider.dispatch.gate import Gate, PersonWanted, person_asked
+from postrider.dispatch.runners import OneEffect, Part, Replayed, Transactions, settling
 from postrider.dispatch.settlement import Settlement, target_of
 from postrider.idempotency.queries import KeyedCall, check_key
 from postrider.kernel.arguments import hash_arguments
 from postrider.kernel.clock import Clock
-from postrider.kernel.context import Actor, Context, OutsideContext, Progress, UploadedFile
-from postrider.kernel.errors import InvalidInput, NotFound, PostriderError, Upstream
+from postrider.kernel.context import Actor, Context, OutsideContext, Progress, Runner, UploadedFile
+from postrider.kernel.errors import InvalidInput, NotFound, PostriderError
 from postrider.kernel.events import Signals
 from postrider.kernel.operation import CONFIRM_TOKEN, Effect, Operation
 from postrider.kernel.undoing import Undoer
@@ -35,8 +36,6 @@ from postrider.kernel.vault import Vault
 from postrider.settings import Settings
 from postrider.storage.away import insist
 from postrider.storage.database import Database
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +65,6 @@ class Answer:
     ignored: list[str]
     undo_id: str | None = None
     replayed: bool = False
-
-
-class _Replayed(Exception):
-    """Another call with the same key was faster; its answer is ours."""
-
-    def __init__(self, output: BaseModel) -> None:
-        super().__init__()
-        self.output = output
 
 
 async def _no_progress(done: int, total: int | None, message: str) -> None:
@@ -113,6 +104,17 @@ class Dispatcher:
             return Answer(await self._read(operation, call, checked), ignored)
         return await self._change(operation, call)
 
+    async def decline(self, call: Call, error: PostriderError) -> None:
+        """Writes down that a person, asked for their yes at the door, gave none: ``call`` is not made."""
+        operation = self.catalogue.find(call.operation)
+        if operation is None or operation.effect is Effect.READ:
+            return
+        try:
+            checked, _, _ = _parse(operation, call)
+        except InvalidInput:
+            checked = None
+        await self._note_refusal(operation, call, checked, error)
+
     async def _read(self, operation: Operation, call: Call, checked: BaseModel) -> BaseModel:
         if operation.run_outside is not None:
             return await operation.run_outside(self._outside(call, self._writer(call)), checked)
@@ -148,17 +150,17 @@ class Dispatcher:
     async def _settled(self, operation: Operation, call: Call, checked: BaseModel, settlement: Settlement) -> BaseModel:
         if operation.run is not None:
             run = operation.run
-            return await self._writer(call)(_settling(settlement, lambda context: run(context, checked)))
+            return await self._writer(call)(settling(settlement, lambda context: run(context, checked)))
         assert operation.run_outside is not None
         run_outside = operation.run_outside
-        if operation.audit == "ends":
-            return await self._between_records(run_outside, call, checked, settlement)
         replay = await self._reader(call)(settlement.look)
         if replay is not None:
             return replay
+        if operation.audit == "ends":
+            return await self._between_records(run_outside, call, checked, settlement)
         try:
-            return await run_outside(self._outside(call, _Effect(self._writer(call), settlement)), checked)
-        except _Replayed as replayed:
+            return await run_outside(self._outside(call, OneEffect(self._writer(call), settlement)), checked)
+        except Replayed as replayed:
             return replayed.output
 
     async def _between_records(
@@ -173,17 +175,16 @@ class Dispatcher:
         replay = await write(settlement.start)
         if replay is not None:
             return replay
-        context = self._outside(call, write)
-        context.sends_agreed = settlement.sends_agreed
+        parts, aside = (Part(write, settlement, is_effect=is_effect) for is_effect in (True, False))
+        context = replace(self._outside(call, parts), write=parts, aside=aside)
+        context.sends_agreed, context.choices = settlement.sends_agreed, settlement.choices
         try:
             output = await run_outside(context, checked)
         except BaseException as error:
-            code, outcome, nothing_done = _ending(error)
+            cause = error
             with suppress(DBAPIError):
                 # Shielded: whoever takes the call back does not take its record back.
-                await asyncio.shield(
-                    write(lambda context: settlement.fail(context, code, outcome, nothing_done=nothing_done))
-                )
+                await asyncio.shield(write(lambda context: settlement.fail(context, cause)))
             raise
         # It is done, and nobody must hear anything else because the record of it has to wait.
         end = insist(lambda: write(lambda context: settlement.leave(context, output, "ended")), "end_not_recorded")
@@ -229,7 +230,7 @@ class Dispatcher:
             keyed = KeyedCall(actor.workspace_id, actor.credential_id, key, operation.name, hashed)
         return Settlement(operation, actor, checked, Gate(operation, hashed, token), keyed, call.request_id)
 
-    def _outside(self, call: Call, effect: "_Transactions | _Effect") -> OutsideContext:
+    def _outside(self, call: Call, effect: Runner) -> OutsideContext:
         return OutsideContext(
             actor=call.actor,
             now=self._clock.now(),
@@ -237,6 +238,7 @@ class Dispatcher:
             vault=self._vault,
             read=self._reader(call),
             write=self._writer(call),
+            aside=self._writer(call),
             effect=effect,
             ports=self._ports,
             progress=call.progress or _no_progress,
@@ -255,77 +257,11 @@ class Dispatcher:
             locks=locks,
         )
 
-    def _reader(self, call: Call) -> "_Transactions":
-        return _Transactions(self._database.read, lambda s: self._context(s, call, locks=False), self._signals)
+    def _reader(self, call: Call) -> Transactions:
+        return Transactions(self._database.read, lambda s: self._context(s, call, locks=False), self._signals)
 
-    def _writer(self, call: Call) -> "_Transactions":
-        return _Transactions(self._database.write, lambda s: self._context(s, call, locks=True), self._signals)
-
-
-class _Transactions:
-    """Runs functions of a Context in transactions of one kind, and wakes the engine after each commit."""
-
-    def __init__(
-        self,
-        run: Callable[[Callable[[Session], Any]], Awaitable[Any]],
-        context: Callable[[Session], Context],
-        signals: Signals,
-    ) -> None:
-        self._run = run
-        self._context = context
-        self._signals = signals
-
-    async def __call__(self, work: Callable[[Context], T]) -> T:
-        contexts: list[Context] = []
-
-        def inside(session: Session) -> T:
-            context = self._context(session)
-            contexts.append(context)
-            return work(context)
-
-        result: T = await self._run(inside)
-        for signal in contexts[-1].wakes:
-            self._signals.wake(signal)
-        return result
-
-
-class _Effect:
-    """Runs the one transaction that is what an operation does, and settles the call in it."""
-
-    def __init__(self, write: _Transactions, settlement: Settlement) -> None:
-        self._write = write
-        self._settlement = settlement
-
-    async def __call__(self, work: Callable[[Context], T]) -> T:
-        def inside(context: Context) -> T:
-            replay = self._settlement.enter(context)
-            if replay is not None:
-                raise _Replayed(replay)
-            output = work(context)
-            assert isinstance(output, BaseModel)
-            self._settlement.leave(context, output)
-            return output
-
-        return await self._write(inside)
-
-
-def _settling(settlement: Settlement, run: Callable[[Context], BaseModel]) -> Callable[[Context], BaseModel]:
-    def inside(context: Context) -> BaseModel:
-        replay = settlement.enter(context)
-        if replay is not None:
-            return replay
-        output = run(context)
-        settlement.leave(context, output)
-        return output
-
-    return inside
-
-
-def _ending(error: BaseException) -> tuple[str, Outcome, bool]:
-    """How the record of a call that failed says so, and whether it is certain that nothing was done."""
-    if isinstance(error, PostriderError):
-        return error.error_code, "refused", not isinstance(error, Upstream) or error.retryable
-    return ("CANCELLED" if isinstance(error, asyncio.CancelledError) else "INTERNAL_ERROR"), "failed", False
+    def _writer(self, call: Call) -> Transactions:
+        return Transactions(self._database.write, lambda s: self._context(s, call, locks=True), self._signals)
 
 
 async def _digests(files: Mapping[str, UploadedFile]) -> dict[str, str]:

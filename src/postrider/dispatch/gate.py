@@ -1,16 +1,27 @@
 """The last question before a grave call acts: has somebody seen the facts, and has a person agreed where one must?"""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
 from pydantic import BaseModel
+from sqlalchemy.orm import Session
 
-from postrider.confirmations.approvals import facts_out, find_answer, use_grant
+from postrider.confirmations.approvals import facts_out, find_answer, give_grant_back, use_grant
 from postrider.confirmations.demands import demand, may_be_demanded
 from postrider.confirmations.tables import Approval
-from postrider.confirmations.tokens import LIFETIME_MS, BoundCall, bound_call, call_hash, issue_token, use_token
+from postrider.confirmations.tokens import (
+    LIFETIME_MS,
+    BoundCall,
+    bound_call,
+    call_hash,
+    give_token_back,
+    issue_token,
+    use_token,
+)
 from postrider.dispatch.authority import missing_scope
-from postrider.dispatch.caps import check_caps, is_capped
+from postrider.dispatch.caps import check_caps
 from postrider.kernel.context import Actor, Context
 from postrider.kernel.errors import ConfirmationNeeded, Forbidden
 from postrider.kernel.operation import CONFIRM_TOKEN, Operation
@@ -27,6 +38,20 @@ class PersonWanted(Exception):
         self.facts = facts
 
 
+GiveBack = Callable[[Session], None]
+"""Makes a yes that was used up one that can be used."""
+
+
+class Passed(NamedTuple):
+    """What the gate has found of a call that may act. ``sends``: mail may leave because of it, should it come to that.
+
+    ``give_back``: for the yes that it has used up.
+    """
+
+    sends: bool
+    give_back: GiveBack | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """One call in front of the gate. ``token``: the confirm token that came with it."""
@@ -35,9 +60,9 @@ class Gate:
     arguments_hash: str
     token: str | None
 
-    def pass_through(self, ctx: Context, checked: BaseModel, *, use: bool = True) -> bool:
-        """Returns when the call may act in this transaction; whether mail may leave because of it, should it come to
-        that: a call that sent nothing when it was looked at may meet a campaign that has been started since.
+    def pass_through(self, ctx: Context, checked: BaseModel, *, use: bool = True) -> Passed:
+        """Returns when the call may act in this transaction. One that sent nothing when it was looked at may meet a
+        campaign that has been started since: hence ``Passed.sends``.
 
         ``use`` False: only looks, and uses nothing up.
 
@@ -46,12 +71,12 @@ class Gate:
         confirm, actor = self.operation.confirm, ctx.actor
         may_send = "send" in actor.scopes
         if confirm is None:
-            return False
-        if may_send and not is_capped(actor, ctx) and not may_be_demanded(ctx.session, actor):
-            return True
+            return Passed(False)
+        if may_send and ctx.capped_by is None and not may_be_demanded(ctx.session, actor):
+            return Passed(True)
         facts = confirm(ctx, checked)
         if facts is None:
-            return False
+            return Passed(False)
         if facts.cause == "send" and not may_send:
             raise missing_scope(f"{self.operation.name} would make mail leave, which this credential may not", "send")
         bound = bound_call(self.operation.name, self.arguments_hash, actor, facts)
@@ -59,18 +84,19 @@ class Gate:
         if wanted == "autonomy":
             raise _no_autonomy(self.operation, actor, facts)
         check_caps(ctx, facts)
+        give_back = None
         if wanted == "person":
-            self._ask_person(ctx, bound, facts, use=use)
+            give_back = self._ask_person(ctx, bound, facts, use=use)
         elif wanted == "token":
-            self._ask_for_yes(ctx, bound, facts, use=use)
-        return facts.cause == "send"
+            give_back = self._ask_for_yes(ctx, bound, facts, use=use)
+        return Passed(facts.cause == "send", give_back)
 
-    def _ask_for_yes(self, ctx: Context, bound: BoundCall, facts: Facts, *, use: bool) -> None:
+    def _ask_for_yes(self, ctx: Context, bound: BoundCall, facts: Facts, *, use: bool) -> GiveBack:
         if self.token is not None and (not use or use_token(ctx.session, ctx.vault, bound, self.token, wall_ms_now())):
-            return
+            return partial(give_token_back, workspace_id=ctx.workspace_id, token=self.token)
         raise _confirmation_needed(self.operation, facts, issue_token(ctx.vault, bound, wall_ms_now()), self.token)
 
-    def _ask_person(self, ctx: Context, bound: BoundCall, facts: Facts, *, use: bool) -> None:
+    def _ask_person(self, ctx: Context, bound: BoundCall, facts: Facts, *, use: bool) -> GiveBack:
         hashed = call_hash(ctx.vault, bound)
         answer = find_answer(ctx.session, ctx.workspace_id, hashed, ctx.now)
         if answer is None:
@@ -84,6 +110,7 @@ class Gate:
             )
         if answer.status != "granted" or (use and not use_grant(ctx.session, answer)):
             raise person_asked(answer, ctx.settings.public_url)
+        return partial(give_grant_back, workspace_id=ctx.workspace_id, approval_id=answer.id)
 
 
 def person_asked(approval: Approval, public_url: str | None) -> ConfirmationNeeded:

@@ -1,18 +1,20 @@
 """What one changing call is held to, in the transaction of its effect: idempotency key, confirmation, record, undo."""
 
+import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from postrider.audit.changes import Changes
+from postrider.audit.changes import NO_HASHES, Changes, Hashes, together
 from postrider.audit.queries import Deed, Outcome, record
-from postrider.dispatch.gate import Gate
+from postrider.dispatch.gate import Gate, GiveBack
 from postrider.idempotency.queries import KeyedCall, begin_keyed, find_answer, finish_keyed, release_keyed
-from postrider.kernel.context import Actor, Context
+from postrider.kernel.context import Actor, Choices, Context
+from postrider.kernel.errors import PostriderError, Upstream
 from postrider.kernel.ids import kind_of
 from postrider.kernel.operation import Operation
 from postrider.undo.queries import keep_undo
@@ -22,7 +24,8 @@ from postrider.undo.queries import keep_undo
 class Settlement:
     """One changing call. ``undo_id``: what undo_operation takes, once it is settled; None where it cannot be undone.
 
-    ``replayed``: the answer is that of an earlier call with the same key. ``sends_agreed``: see Context.
+    ``replayed``: the answer is that of an earlier call with the same key. ``sends_agreed``, ``choices``: see Context.
+    ``parts``: hashes of what a call of several transactions has committed; ``acted``: some of it is what was asked for.
     """
 
     operation: Operation
@@ -36,6 +39,10 @@ class Settlement:
     started_id: str | None = None
     changes: Changes | None = None
     sends_agreed: bool = False
+    choices: Choices = field(default_factory=dict)
+    give_back: GiveBack | None = None
+    parts: list[Hashes] = field(default_factory=list)
+    acted: bool = False
 
     def look(self, ctx: Context) -> BaseModel | None:
         """What ``enter`` would say, from a transaction that changes nothing: so that long work is not begun in vain."""
@@ -43,6 +50,7 @@ class Settlement:
         if kept is not None:
             return self._replay(kept)
         self.gate.pass_through(ctx, self.checked, use=False)
+        self.choices = ctx.choices
         return None
 
     def enter(self, ctx: Context) -> BaseModel | None:
@@ -55,18 +63,23 @@ class Settlement:
         kept = None if self.keyed is None else begin_keyed(ctx.session, self.keyed, ctx.now)
         if kept is not None:
             return self._replay(kept)
-        ctx.sends_agreed = self.sends_agreed = self.gate.pass_through(ctx, self.checked)
+        if self.operation.audit == "ends":
+            # Its parts act on what was chosen before the first of them: the search for it holds no writer up.
+            ctx.choices = self.choices
+        passed = self.gate.pass_through(ctx, self.checked)
+        ctx.sends_agreed = self.sends_agreed = passed.sends
+        self.give_back, self.choices = passed.give_back, ctx.choices
         if self.operation.audit == "effect":
             self.changes = Changes(ctx.session, ctx.vault)
         return None
 
     def leave(self, ctx: Context, output: BaseModel, outcome: Outcome = "done") -> None:
         """Writes down what was done, how it is undone, and the answer for repetitions of the call."""
-        before, after = (None, None) if self.changes is None else self.changes.end()
+        hashes = together(ctx.vault, self.parts) if self.changes is None else self.changes.end()
         if ctx.undo_record is not None:
             named = (self.operation.name, self.operation.scope)
             self.undo_id = keep_undo(ctx.session, self.actor, *named, ctx.undo_record, ctx.now)
-        self.write_down(ctx.session, outcome, ctx.now, job_id=_job_id(output), hashes=(before, after))
+        self.write_down(ctx.session, outcome, ctx.now, job_id=_job_id(output), hashes=hashes)
         if self.keyed is not None:
             finish_keyed(ctx.session, self.keyed, None if self.operation.sensitive else stored(output))
 
@@ -77,12 +90,22 @@ class Settlement:
             self.started_id = self.write_down(ctx.session, "started", ctx.now)
         return replay
 
-    def fail(self, ctx: Context, error_code: str, outcome: Outcome, *, nothing_done: bool) -> None:
-        """Writes down that it did not succeed. The key may be used again only if nothing was done: a call that broke
-        off, or whose outcome is not known, must not happen a second time because somebody repeats it."""
-        self.write_down(ctx.session, outcome, ctx.now, error_code=error_code)
-        if nothing_done and self.keyed is not None and self.started_id is not None:
+    def committed(self, hashes: Hashes, *, is_effect: bool) -> None:
+        """Notes what one of several transactions has changed."""
+        self.parts.append(hashes)
+        self.acted |= is_effect and hashes.after is not None
+
+    def fail(self, ctx: Context, error: BaseException) -> None:
+        """Writes down that it did not succeed. Key and yes may be used again only if nothing was done: a call that
+        broke off, or whose outcome is not known, must not happen a second time because somebody repeats it."""
+        nothing_done = not self.acted and _did_nothing(error)
+        outcome: Outcome = "refused" if nothing_done else "failed"
+        hashes = together(ctx.vault, self.parts)
+        self.write_down(ctx.session, outcome, ctx.now, error_code=_code(error), hashes=hashes)
+        if nothing_done and self.keyed is not None:
             release_keyed(ctx.session, self.keyed)
+        if nothing_done and self.give_back is not None:
+            self.give_back(ctx.session)
 
     def write_down(
         self,
@@ -92,7 +115,7 @@ class Settlement:
         *,
         error_code: str | None = None,
         job_id: str | None = None,
-        hashes: tuple[str | None, str | None] = (None, None),
+        hashes: Hashes = NO_HASHES,
     ) -> str:
         """Adds the audit row; its id. ``hashes``: of the changed rows, before and after."""
         deed = Deed(
@@ -106,14 +129,25 @@ class Settlement:
             target_id=target_of(self.checked),
             started_id=self.started_id,
             job_id=job_id,
-            before_hash=hashes[0],
-            after_hash=hashes[1],
+            before_hash=hashes.before,
+            after_hash=hashes.after,
         )
         return record(session, deed, now)
 
     def _replay(self, kept: Any) -> BaseModel:
         self.replayed = True
         return self.operation.output.model_validate(kept)
+
+
+def _did_nothing(error: BaseException) -> bool:
+    """Whether it is certain that what ended so has had no effect outside."""
+    return error.nothing_done if isinstance(error, Upstream) else isinstance(error, PostriderError)
+
+
+def _code(error: BaseException) -> str:
+    if isinstance(error, PostriderError):
+        return error.error_code
+    return "CANCELLED" if isinstance(error, asyncio.CancelledError) else PostriderError.code
 
 
 def stored(output: BaseModel) -> dict[str, Any]:

@@ -57,7 +57,14 @@ class DncEntryOut(Output):
     created_at: datetime
 
 
-@operation(title="Add to do-not-contact", effect=Effect.WRITE, rest=Rest("POST", "/v1/dnc"), idempotent=True, core=True)
+@operation(
+    title="Add to do-not-contact",
+    keywords="ban stop mailing mails person company competitor customer forever complained leave alone unwanted",
+    effect=Effect.WRITE,
+    rest=Rest("POST", "/v1/dnc"),
+    idempotent=True,
+    core=True,
+)
 def add_dnc_entries(ctx: Context, request: AddDncEntries) -> DncAdded:
     """Never write to these addresses or domains again (a domain covers its subdomains).
 
@@ -86,7 +93,12 @@ def _key(entry: DncInput, field: str) -> DncKey:
     return DncKey("domain", parse_domain(entry.email.strip(), field))
 
 
-@operation(title="List do-not-contact entries", effect=Effect.READ, rest=Rest("GET", "/v1/dnc"))
+@operation(
+    title="List do-not-contact entries",
+    keywords="banned allowed mail limits unsubscribes complained bounced whom who why reason",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/dnc"),
+)
 def list_dnc_entries(ctx: Context, request: ListDncEntries) -> Page[DncEntryOut]:
     """List who must not be written to and why (manual, import, unsubscribe, bounce, complaint), newest first."""
     query = select(DncEntry).where(DncEntry.workspace_id == ctx.workspace_id)

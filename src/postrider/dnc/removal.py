@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, false, func, select
 
 from postrider.dnc.queries import hash_value
 from postrider.dnc.rules import BINDING_SOURCES
@@ -44,7 +44,7 @@ class DncRemoved(Output):
 
 def removal_facts(ctx: Context, request: RemoveDncEntries) -> Facts | None:
     """How many may be written to again; None where nobody. Raises: InvalidInput, Conflict."""
-    ids, _ = _chosen(ctx, request)
+    ids, _ = ctx.once(_chosen, request)
     if not ids:
         return None
     digest = digest_of(ids)
@@ -67,6 +67,7 @@ def undo_removal(ctx: Context, payload: dict[str, Any]) -> Undone:
 
 @operation(
     title="Remove from do-not-contact",
+    keywords="unblock unban allow allowed again lift whitelist permitted remove",
     effect=Effect.DESTRUCTIVE,
     rest=Rest("DELETE", "/v1/dnc"),
     confirm=removal_facts,
@@ -79,16 +80,18 @@ def remove_dnc_entries(ctx: Context, request: RemoveDncEntries) -> DncRemoved:
     complaint) stays: named in emails it is a conflict, with selectAll it is kept and counted. Addresses that are not
     listed are ignored. At most 5,000 entries in one call; undo_operation takes it back.
     """
-    ids, kept = _chosen(ctx, request)
+    ids, kept = ctx.once(_chosen, request)
+    # One may have become binding since it was chosen.
+    removable = ~_binding(ctx)
     rows = list[dict[str, Any]]()
     for start in range(0, len(ids), CHUNK):
         chunk = (DncEntry.workspace_id == ctx.workspace_id, DncEntry.id.in_(ids[start : start + CHUNK]))
-        rows += [row._asdict() for row in ctx.session.execute(select(*stored_columns(DncEntry)).where(*chunk))]
-        ctx.session.execute(delete(DncEntry).where(*chunk))
+        taken = delete(DncEntry).where(*chunk, removable).returning(*stored_columns(DncEntry))
+        rows += [row._asdict() for row in ctx.session.execute(taken)]
     if rows:
         record: dict[str, Any] = {"entries": [packed(row) for row in rows]}
         ctx.undoable(UndoRecord(record, f"{len(rows):,} entries go back on the do-not-contact list.", len(rows)))
-    return DncRemoved(deleted=len(rows), kept=kept)
+    return DncRemoved(deleted=len(rows), kept=kept + len(ids) - len(rows))
 
 
 def _chosen(ctx: Context, request: RemoveDncEntries) -> tuple[list[str], int]:
@@ -102,11 +105,9 @@ def _chosen(ctx: Context, request: RemoveDncEntries) -> tuple[list[str], int]:
     if request.emails and (request.search is not None or request.type is not None):
         raise InvalidInput("search and type go with selectAll: true.", field="search", hint="Leave them out.")
     conditions = _named(ctx, request.emails) if request.emails else _searched(ctx, request)
-    binding = DncEntry.source.in_(BINDING_SOURCES) if not ctx.actor.is_person else None
-    kept = 0
-    if binding is not None:
-        kept = ctx.session.scalar(select(func.count()).select_from(DncEntry).where(*conditions, binding)) or 0
-        conditions.append(~binding)
+    binding = _binding(ctx)
+    kept = ctx.session.scalar(select(func.count()).select_from(DncEntry).where(*conditions, binding)) or 0
+    conditions.append(~binding)
     if kept and request.emails:
         raise Conflict(
             f"{kept} of these entries come from the people themselves or their mail servers: they stay on the list.",
@@ -125,6 +126,11 @@ def _chosen(ctx: Context, request: RemoveDncEntries) -> tuple[list[str], int]:
             hint="Do it in parts: narrow with search or type.",
         )
     return ids, kept
+
+
+def _binding(ctx: Context) -> ColumnElement[bool]:
+    """Whether an entry stays when this caller removes it."""
+    return false() if ctx.actor.is_person else DncEntry.source.in_(BINDING_SOURCES)
 
 
 def _named(ctx: Context, emails: list[str]) -> list[ColumnElement[bool]]:

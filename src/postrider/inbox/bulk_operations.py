@@ -64,6 +64,7 @@ def undo_marking(ctx: Context, payload: dict[str, Any]) -> Undone:
 
 @operation(
     title="Mark conversations as read",
+    keywords="seen looked handled counter badge bold notifications messages mails catch clear",
     effect=Effect.WRITE,
     rest=Rest("POST", "/v1/inbox/mark-read"),
     idempotent=True,
@@ -102,7 +103,7 @@ def mark_conversations_read(ctx: Context, request: MarkConversationsRead) -> Mar
 
 def deletion_facts(ctx: Context, request: DeleteConversations) -> Facts:
     """How many would be gone. Raises: see ``chosen``."""
-    rows, remaining = chosen(ctx, request)
+    rows, remaining = ctx.once(chosen, request)
     digest = digest_of([[row.id for row in rows], remaining])
     of_all = f" of {len(rows) + remaining:,}" if remaining else ""
     return Facts(
@@ -127,6 +128,7 @@ def undo_deletion(ctx: Context, payload: dict[str, Any]) -> Undone:
 
 @operation(
     title="Delete conversations",
+    keywords="tidy hide empty junk spam old away messages mails bounce bounces automatic absence",
     effect=Effect.DESTRUCTIVE,
     rest=Rest("POST", "/v1/inbox/delete"),
     confirm=deletion_facts,
@@ -138,7 +140,7 @@ def delete_conversations(ctx: Context, request: DeleteConversations) -> Conversa
     What was sent and received is kept in the campaigns' numbers and history; suppressions stay. Replies that wait to
     leave are not cancelled (cancel_scheduled_reply). At most 500 in one call; undo_operation takes it back.
     """
-    rows, remaining = chosen(ctx, request)
+    rows, remaining = ctx.once(chosen, request)
     record: dict[str, Any] = {"conversations": {row.id: row.status for row in rows}}
     for row in rows:
         row.status = REMOVED
@@ -206,6 +208,7 @@ def undo_tag_deletion(ctx: Context, payload: dict[str, Any]) -> Undone:
 
 @operation(
     title="Delete a label",
+    keywords="unused obsolete old longer",
     effect=Effect.DESTRUCTIVE,
     rest=Rest("DELETE", "/v1/tags/{name}"),
     toolset="tags",

@@ -84,7 +84,13 @@ class ConversationRow(Output):
     last_reply_at: datetime
 
 
-@operation(title="List conversations", effect=Effect.READ, rest=Rest("GET", "/v1/inbox"), core=True)
+@operation(
+    title="List conversations",
+    keywords="unread new messages mails who wrote back today interested latest hot",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/inbox"),
+    core=True,
+)
 def list_conversations(ctx: Context, request: ListConversations) -> Page[ConversationRow]:
     """List the conversations with leads who have replied, the newest reply first.
 
@@ -203,7 +209,13 @@ class ConversationOut(Output):
     older_cursor: str | None
 
 
-@operation(title="Read a conversation", effect=Effect.READ, rest=Rest("GET", "/v1/inbox/{id}"), core=True)
+@operation(
+    title="Read a conversation",
+    keywords="messages mails correspondence exchange history wrote back said whole full text everything",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/inbox/{id}"),
+    core=True,
+)
 def get_conversation(ctx: Context, request: GetConversation) -> ConversationOut:
     """Read a conversation: campaign emails, what the lead wrote, replies from here, also pending and failed ones.
 
@@ -265,6 +277,7 @@ class Tagged(Output):
 
 @operation(
     title="Label conversations",
+    keywords="sort set interested meeting booked status outcome file under",
     effect=Effect.WRITE,
     rest=Rest("POST", "/v1/inbox/tag"),
     aliases=("tag_conversations",),

@@ -130,6 +130,7 @@ def _cancel(ctx: Context, *which: ColumnElement[bool]) -> bool:
 
 @operation(
     title="Reply to a conversation",
+    keywords="back message prospect tell say confirm tomorrow later schedule",
     effect=Effect.WRITE,
     scope="send",
     rest=Rest("POST", "/v1/inbox/{id}/reply"),
@@ -261,6 +262,7 @@ class ScheduledReply(Output):
 
 @operation(
     title="List scheduled replies",
+    keywords="queue planned outbox unsent going left later message messages soon gone",
     effect=Effect.READ,
     rest=Rest("GET", "/v1/inbox/{id}/scheduled"),
 )
@@ -337,6 +339,7 @@ class ReplyCancelled(Output):
 
 @operation(
     title="Cancel a scheduled reply",
+    keywords="unsend planned queue outbox leave later message messages",
     effect=Effect.DESTRUCTIVE,
     scope="send",
     rest=Rest("DELETE", "/v1/inbox/{id}/scheduled/{replyId}"),

@@ -64,7 +64,13 @@ def _percent(job: Job) -> int | None:
     return None if job.total is None else job.done * 100 // max(job.total, 1)
 
 
-@operation(title="Get a job", effect=Effect.READ, rest=Rest("GET", "/v1/jobs/{id}"), core=True)
+@operation(
+    title="Get a job",
+    keywords="finished ready loading percent rows failed errors background result broken",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/jobs/{id}"),
+    core=True,
+)
 def get_job(ctx: Context, request: JobInput) -> JobOut:
     """Look at an import or other long work: its state, how many rows are done, and what has come of them so far.
 
@@ -75,7 +81,12 @@ def get_job(ctx: Context, request: JobInput) -> JobOut:
     return job_out(find_job(ctx.session, ctx.workspace_id, request.id))
 
 
-@operation(title="Cancel a job", effect=Effect.WRITE, rest=Rest("POST", "/v1/jobs/{id}/cancel"))
+@operation(
+    title="Cancel a job",
+    keywords="wrong file loading background running process working interrupt midway",
+    effect=Effect.WRITE,
+    rest=Rest("POST", "/v1/jobs/{id}/cancel"),
+)
 def cancel_job(ctx: Context, request: JobInput) -> JobOut:
     """Stop an import or other long work. It stops at once, between two batches.
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -18,6 +18,9 @@ from postrider.kernel.vault import Vault
 from postrider.settings import Settings
 
 T = TypeVar("T")
+R = TypeVar("R")
+Choices = dict[Callable[["Context", Any], Any], Any]
+"""What each choosing function has found for the request of one call."""
 ActorKind = Literal["platform_key", "workspace_key", "oauth_grant", "local", "person"]
 Door = Literal["mcp", "v1", "cli", "stdio", "web"]
 ALL_SCOPES: frozenset[str] = frozenset({"read", "prepare", "send", "delete", "administer"})
@@ -71,6 +74,7 @@ class Context:
 
     ``locks``: it may change things, so that what a decision rests on is locked until it has acted on it.
     ``sends_agreed``: mail may leave because of this call: nobody has to be asked, or they have said yes to it.
+    ``choices``: see ``once``.
     """
 
     session: Session
@@ -84,11 +88,25 @@ class Context:
     undo_record: UndoRecord | None = None
     locks: bool = False
     sends_agreed: bool = False
+    choices: Choices = field(default_factory=dict)
 
     @property
     def workspace_id(self) -> str:
         """The workspace that the credential names: the first key of every query."""
         return self.actor.workspace_id
+
+    @property
+    def capped_by(self) -> str | None:
+        """The calling credential, if it has a limit now: what leaves because of this call is counted on it."""
+        return self.actor.credential_id if self.actor.caps.at(self.now) is not None else None
+
+    def once(self, choose: Callable[["Context", R], T], request: R) -> T:
+        """What ``choose`` finds for the request of the call, looked up at most once: what was counted for whoever said
+        yes is what is acted on. On PostgreSQL a second look would find what others have committed since."""
+        if choose not in self.choices:
+            self.choices[choose] = choose(self, request)
+        found: T = self.choices[choose]
+        return found
 
     def undoable(self, record: UndoRecord) -> None:
         """Keeps, with this transaction, what takes its effect back; the operation names the function for it."""
@@ -105,8 +123,9 @@ class OutsideContext:
 
     ``effect``: the one write that is what the operation does, and gives its output. What the call is held to (its
     confirmation, its idempotency key, its audit row) is settled in the same transaction. Operations declared with
-    ``audit="effect"`` use it exactly once; the others use ``write``. ``sends_agreed``: as the gate has found for one of
-    the others; in ``effect``, its own Context tells.
+    ``audit="effect"`` use it exactly once; the others use ``write``, and ``aside`` for what is no part of what was
+    asked for (a ledger, a count): it stays, and the call may still be one that did nothing. ``sends_agreed`` and
+    ``choices``: as the gate has found for one of the others; in ``effect``, its own Context tells.
     """
 
     actor: Actor
@@ -115,16 +134,25 @@ class OutsideContext:
     vault: Vault
     read: "Runner"
     write: "Runner"
+    aside: "Runner"
     effect: "Runner"
     ports: Mapping[type, object]
     progress: Progress
     files: Mapping[str, UploadedFile] = field(default_factory=dict)
     sends_agreed: bool = False
+    choices: Choices = field(default_factory=dict)
 
     @property
     def workspace_id(self) -> str:
         """The workspace that the credential names."""
         return self.actor.workspace_id
+
+    async def once(self, choose: Callable[[Context, R], T], request: R) -> T:
+        """See Context.once: what the gate has been shown, else what there is now."""
+        if choose not in self.choices:
+            self.choices[choose] = await self.read(lambda context: choose(context, request))
+        found: T = self.choices[choose]
+        return found
 
     def port(self, kind: type[T]) -> T:
         """The adapter behind the port ``kind``."""

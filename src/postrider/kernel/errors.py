@@ -96,7 +96,10 @@ class LimitReached(PostriderError):
 
 
 class Upstream(PostriderError):
-    """A mail server or provider failed; ``retryable`` says whether the same call may succeed later."""
+    """A mail server or provider failed; ``retryable`` says whether the same call may succeed later.
+
+    ``nothing_done``: it is certain that nothing has come of the call; taken for so where it may be tried again.
+    """
 
     code = "UPSTREAM_ERROR"
 
@@ -105,10 +108,12 @@ class Upstream(PostriderError):
         message: str,
         *,
         retryable: bool,
+        nothing_done: bool | None = None,
         code: str | None = None,
         hint: str | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message, code=code, hint=hint, details=details)
         self.retryable = retryable
+        self.nothing_done = retryable if nothing_done is None else nothing_done
         self.details["retryable"] = retryable

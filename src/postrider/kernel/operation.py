@@ -135,7 +135,8 @@ class Operation:
     Exactly one of ``run`` (one transaction) and ``run_outside`` (the network, or several transactions) is set.
     ``toolset``: what a credential or an address can be narrowed to. ``audit``: effect, if the record of the call is
     written in the transaction of its effect; ends, if one is written before and one after. ``undo``: takes its effect
-    back. ``sensitive``: its output is shown once and never kept.
+    back. ``sensitive``: its output is shown once and never kept. ``keywords``: what people call it in other words than
+    its texts; only search reads them.
     """
 
     name: str
@@ -157,6 +158,7 @@ class Operation:
     undo: Undoer | None
     audit: Literal["effect", "ends"]
     sensitive: bool
+    keywords: str
     run: Callable[[Context, Any], BaseModel] | None
     run_outside: Callable[[OutsideContext, Any], Awaitable[BaseModel]] | None
 
@@ -187,6 +189,7 @@ def operation(
     undo: Undoer | None = None,
     audit: Literal["effect", "ends"] | None = None,
     sensitive: bool = False,
+    keywords: str = "",
 ) -> Callable[[F], F]:
     """Declares the decorated function as an operation; its docstring is the description every door shows.
 
@@ -228,6 +231,7 @@ def operation(
             undo=undo,
             audit=audit or ("ends" if outside else "effect"),
             sensitive=sensitive,
+            keywords=keywords,
             run=None if outside else function,
             run_outside=function if outside else None,
         )

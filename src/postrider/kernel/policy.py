@@ -45,15 +45,16 @@ class Facts:
     ``summary``: one sentence in our own words, with no text by strangers. ``subject``: the id of what it is done to.
     ``revision``: changes with whatever would make the yes one to something else. ``people``: how many are written to,
     or how many things are lost. ``first_send_at``: an estimate. ``content_digest``: of what would be sent.
-    ``leaves_from``: campaigns that the mail leaves from and that do not become the caller's own by the call: what they
-    send is counted for whoever has started them.
+    ``leaves_from``: campaigns that the mail leaves from and that are not started by the call. If others have started
+    one of them, a credential with a limit may let mail leave only where it has room for all of ``people`` today.
 
     To have an operation ask for a yes, write ``def facts(ctx, request) -> Facts | None`` and name it in
     ``@operation(confirm=facts)``. It only reads. It gives None where the call is not grave after all, and raises what
     the operation itself would raise, so that nobody is asked about a call that would be refused. It runs once before
     the call and once more in the transaction of the effect: rows that ``revision`` is made from are locked there
     (``ctx.locks``) before they are read. ``revision`` is the same as long as the thing is, whatever the time; of a
-    choice of many things it holds their number and the newest of them; the arguments are bound without it. The
+    choice of many things it is a digest of their ids, and facts and operation have it from ``ctx.once``, so that what
+    was counted is what is acted on; the arguments are bound without it. The
     ``summary`` names things by id, count and date: names and texts may come from strangers, checked addresses may
     stand. A row in tests/contract/authority.py (GRAVE) shows a call that asks.
     """

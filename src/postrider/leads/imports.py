@@ -42,6 +42,8 @@ _CHUNKS_TOGETHER: Final = 5
 _READ_BYTES: Final = 1024 * 1024
 SENDS_AGREED: Final = "sendsAgreed"
 """In a job's arguments: whether mail may leave because of it, as was found when it was started (see Context)."""
+CAPPED_BY: Final = "cappedBy"
+"""In a job's arguments: the credential with a limit that started it (see Context)."""
 _MORE: Final = b"+"
 _LAST: Final = b"."
 """The first byte of a chunk: whether its batch goes on in the next one."""
@@ -257,7 +259,7 @@ def _create(ctx: Context, job_id: str, order: ImportOrder, result: JsonObject, t
         workspace_id=ctx.workspace_id,
         job_id=job_id,
         kind=order.kind,
-        arguments=order.arguments | {SENDS_AGREED: ctx.sends_agreed},
+        arguments=order.arguments | {SENDS_AGREED: ctx.sends_agreed, CAPPED_BY: ctx.capped_by},
         result=result,
         total=total,
         created_by=ctx.actor.credential_id,

@@ -52,7 +52,13 @@ class CreateLead(LeadFields):
     email: Annotated[str, Field(max_length=320, description="One plain address, unique in the workspace.")]
 
 
-@operation(title="List leads", effect=Effect.READ, rest=Rest("GET", "/v1/leads"), core=True)
+@operation(
+    title="List leads",
+    keywords="search database crm address book company industry city country verified who directory",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/leads"),
+    core=True,
+)
 def list_leads(ctx: Context, request: ListLeads) -> Page[LeadOut]:
     """Find leads of the workspace, newest first: by words in address, name or company, by tags, by verification.
 
@@ -77,7 +83,12 @@ def list_leads(ctx: Context, request: ListLeads) -> Page[LeadOut]:
     )
 
 
-@operation(title="Get a lead", effect=Effect.READ, rest=Rest("GET", "/v1/leads/{id}"))
+@operation(
+    title="Get a lead",
+    keywords="profile record card everything stored data details columns job title address person",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/leads/{id}"),
+)
 def get_lead(ctx: Context, request: GetLead) -> LeadOut:
     """Look at one lead with all its fields, custom fields and tags.
 
@@ -87,7 +98,12 @@ def get_lead(ctx: Context, request: GetLead) -> LeadOut:
     return lead_out(lead, tags_of(ctx.session, ctx.workspace_id, [lead.id])[lead.id])
 
 
-@operation(title="Create a lead", effect=Effect.WRITE, rest=Rest("POST", "/v1/leads"))
+@operation(
+    title="Create a lead",
+    keywords="hand manually single enter store record database business somebody add",
+    effect=Effect.WRITE,
+    rest=Rest("POST", "/v1/leads"),
+)
 def create_lead(ctx: Context, request: CreateLead) -> LeadOut:
     """Create one lead. Keys that are no standard field become custom fields, which templates use as {{name}}.
 

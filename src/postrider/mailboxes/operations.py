@@ -133,6 +133,7 @@ def connect_facts(ctx: Context, request: CreateMailbox) -> Facts | None:
 
 @operation(
     title="Connect a mailbox",
+    keywords="gmail google outlook office365 microsoft exchange password server host login domain",
     effect=Effect.WRITE,
     scope="administer",
     rest=Rest("POST", "/v1/mailboxes"),
@@ -294,7 +295,13 @@ def _finish(ctx: Context, account: MailAccount, troubles: _Troubles) -> MailboxO
     return _out(row, used_today(ctx.session, [row], ctx.now)[row.id])
 
 
-@operation(title="List mailboxes", effect=Effect.READ, rest=Rest("GET", "/v1/mailboxes"), core=True)
+@operation(
+    title="List mailboxes",
+    keywords="addresses broken errors working connected which problems ok",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/mailboxes"),
+    core=True,
+)
 def list_mailboxes(ctx: Context, request: ListMailboxes) -> Page[MailboxOut]:
     """List the mailboxes of the workspace with their health: status, last error, limits, what was sent today, bounces.
 
@@ -327,7 +334,12 @@ def list_mailboxes(ctx: Context, request: ListMailboxes) -> Page[MailboxOut]:
     )
 
 
-@operation(title="Get a mailbox", effect=Effect.READ, rest=Rest("GET", "/v1/mailboxes/{id}"))
+@operation(
+    title="Get a mailbox",
+    keywords="address server host port settings configuration details problem error wrong configured daily",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/mailboxes/{id}"),
+)
 def get_mailbox(ctx: Context, request: GetMailbox) -> MailboxOut:
     """Show one mailbox with its servers (never passwords), limits, what it has sent, and its last error."""
     row = ctx.session.get(Mailbox, (ctx.workspace_id, check_id(request.id, "mbx", "id")))

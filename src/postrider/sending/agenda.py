@@ -1,8 +1,8 @@
 """The planner's core: candidates in lines, each line asleep until the instant at which its first one may be tried.
 
-Candidates of one campaign, zone, country, mailbox and kind (new or follow-up) pass exactly the same checks, so when the
-first of a line must wait, all of it must. ``run`` may therefore be called once, to decide the present, or over and over
-with the clock moved to ``next_at``, to foresee what the engine will do.
+Candidates of one campaign, zone, country, mailbox, credential and kind (new or follow-up) pass exactly the same checks,
+so when the first of a line must wait, all of it must. ``run`` may therefore be called once, to decide the present, or
+over and over with the clock moved to ``next_at``, to foresee what the engine will do.
 """
 
 import heapq
@@ -36,6 +36,7 @@ class _LineKey(NamedTuple):
     campaign_id: str
     is_new: bool
     mailbox_id: str | None
+    credential_id: str | None
     zone: str | None
     country: str | None
 
@@ -47,6 +48,7 @@ class Line:
     campaign_id: str
     is_new: bool
     mailbox_id: str | None
+    credential_id: str | None
     hours: OpenHours
     waiting: list[tuple[datetime, str, Candidate]] = field(default_factory=list)
     limit: Limit | None = None
@@ -230,7 +232,13 @@ class Agenda:
             self._sleep(line, Limit(choice.reason, until))
             return None
         return Slot(
-            candidate.enrollment_id, candidate.lead_id, candidate.campaign_id, candidate.step_index, choice, now
+            enrollment_id=candidate.enrollment_id,
+            lead_id=candidate.lead_id,
+            campaign_id=candidate.campaign_id,
+            step_index=candidate.step_index,
+            mailbox_id=choice,
+            at=now,
+            credential_id=candidate.credential_id,
         )
 
     def _choose(self, line: Line, now: datetime, pools: dict[str, _Pool]) -> str | Limit:
@@ -238,7 +246,7 @@ class Agenda:
         opens_at = line.hours.next_open(now)
         if opens_at != now:
             return Limit(closed_reason(line.hours, now), opens_at)
-        limit = self.state.campaign_limits(now, campaign, line.is_new)
+        limit = self.state.campaign_limits(now, campaign, line.is_new, line.credential_id)
         if limit:
             return limit
         if line.mailbox_id is not None or not line.is_new:
@@ -258,10 +266,12 @@ class Agenda:
     def _line_of(self, candidate: Candidate) -> Line:
         campaign = self.state.campaigns[candidate.campaign_id]
         zone, country = hours_for(campaign, candidate)
-        key = _LineKey(candidate.campaign_id, candidate.is_new, candidate.mailbox_id, zone, country)
+        # One without a limit makes no line of its own.
+        credential_id = candidate.credential_id if candidate.credential_id in self.state.credentials else None
+        key = _LineKey(candidate.campaign_id, candidate.is_new, candidate.mailbox_id, credential_id, zone, country)
         line = self._lines.get(key)
         if line is None:
-            line = Line(*key[:3], hours=open_hours(campaign.window, zone, country))
+            line = Line(*key[:4], hours=open_hours(campaign.window, zone, country))
             self._lines[key] = line
         return line
 

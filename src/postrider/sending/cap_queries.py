@@ -1,11 +1,11 @@
 """What credentials with a limit have used of it: read and counted on rows like those of mailboxes and campaigns."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, func, select, tuple_
+from sqlalchemy import Connection, Select, and_, func, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from postrider.access.tables import ApiKey
@@ -71,11 +71,31 @@ def state_of(capped: Capped, used: Mapping[tuple[str, str], int], now: datetime)
 
 def read_state(connection: Connection | Session, workspace_id: str, capped: Capped, now: datetime) -> CredentialState:
     """The same, read from the database."""
-    query = select(SendDay.owner_id, SendDay.day, SendDay.sent).where(
-        SendDay.workspace_id == workspace_id,
-        tuple_(SendDay.owner_id, SendDay.day).in_(counted_days(capped, now)),
+    [state] = _read_states(connection, workspace_id, [capped], now)
+    return state
+
+
+def states_named(session: Session, workspace_id: str, names: Collection[str], now: datetime) -> list[CredentialState]:
+    """Those of the named credentials that have a limit at ``now``, with what they have used of it."""
+    keys = select(ApiKey.id, ApiKey.daily_sends, ApiKey.first_day_sends, ApiKey.created_at)
+    apps = select(Grant.id, Grant.daily_sends, Grant.first_day_sends, Grant.created_at)
+    named = union_all(
+        keys.where(ApiKey.id.in_(names)), apps.where(Grant.workspace_id == workspace_id, Grant.id.in_(names))
     )
-    return state_of(capped, {(owner_id, day): sent for owner_id, day, sent in connection.execute(query)}, now)
+    found = [caps_in_row(credential_id, caps, now) for credential_id, *caps in session.execute(named)]
+    capped = [each for each in found if each is not None]
+    return _read_states(session, workspace_id, capped, now) if capped else []
+
+
+def _read_states(
+    connection: Connection | Session, workspace_id: str, capped: Sequence[Capped], now: datetime
+) -> list[CredentialState]:
+    days = [key for each in capped for key in counted_days(each, now)]
+    query = select(SendDay.owner_id, SendDay.day, SendDay.sent).where(
+        SendDay.workspace_id == workspace_id, tuple_(SendDay.owner_id, SendDay.day).in_(days)
+    )
+    used = {(owner_id, day): sent for owner_id, day, sent in connection.execute(query)}
+    return [state_of(each, used, now) for each in capped]
 
 
 def count_message(connection: Connection, workspace_id: str, capped: Capped, now: datetime) -> CredentialState | None:

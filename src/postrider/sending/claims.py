@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from sqlalchemy import bindparam, null, update
@@ -20,9 +21,17 @@ from postrider.mailboxes.tables import Mailbox
 from postrider.sending.capped import utc_day
 from postrider.sending.claimant import Claimant
 from postrider.sending.housekeeping import end_leads, finish_campaigns, put_to_sleep
-from postrider.sending.plan_queries import CandidateRow, Setting, candidate_of, due_rows, load_setting, next_due
-from postrider.sending.plan_state import PlannerState, Slot
-from postrider.sending.planner import decide
+from postrider.sending.plan_queries import (
+    CandidateRow,
+    Setting,
+    candidate_of,
+    due_rows,
+    load_setting,
+    look_up_credentials,
+    next_due,
+)
+from postrider.sending.plan_state import PlannerState, Reason, Slot
+from postrider.sending.planner import Decision, decide
 from postrider.sending.trouble import UNREADABLE, stop_mailbox
 from postrider.sending.usage import USED, count_alone, stored_claim
 from postrider.sending.work import Claim
@@ -72,7 +81,7 @@ def claim_due(
     if not setting.programs:
         return NOTHING_CLAIMED
     changed = end_leads(session, setting, now)
-    rows = {row.id: row for row in _due(session, setting, now, limit)}
+    rows = {row.id: row for row in _due_with_room(session, setting, now, limit)}
     decision = decide(
         now,
         setting.campaign_states,
@@ -85,15 +94,47 @@ def claim_due(
     changed = put_to_sleep(session, setting, rows, decision.waits) or changed
     changed = finish_campaigns(session, setting, rows, now) or changed
     claimed = _claim(session, claimant, setting, slots, rows, now)
-    wakes = [decision.next_at, *_mailbox_wakes(setting, now)]
+    wakes = [decision.next_at, *_mailbox_wakes(setting, now), *_credential_wakes(setting, now)]
     wakes += [next_due(session, program, now) for program in setting.programs.values()]
     next_at = min((wake for wake in wakes if wake is not None and wake > now), default=None)
-    more = changed or len(decision.slots) > limit or len(slots) == limit
+    more = changed or len(decision.slots) > limit or len(slots) == limit or _has_used_up(rows, decision)
     return Tick(claimed, next_at, more)
 
 
-def _due(session: Session, setting: Setting, now: datetime, limit: int) -> list[CandidateRow]:
-    """Candidates that might leave now: follow-ups of mailboxes that are free, and the new leads next in line."""
+def _due_with_room(session: Session, setting: Setting, now: datetime, limit: int) -> list[CandidateRow]:
+    """Candidates that might leave now, but for those of credentials that have used up their limits.
+
+    Such credentials become known by their leads: where nobody has put leads there under a limit, nothing is asked.
+    """
+    asked: set[str | None] = set()
+    while True:
+        rows = _due(session, setting, now, limit, _used_up(setting, now))
+        names = {row.credential_id for row in rows} - asked
+        asked |= names
+        if not any(each.reached(now) for each in look_up_credentials(session, setting, names, now)):
+            return rows
+
+
+def _used_up(setting: Setting, now: datetime) -> list[str]:
+    return [name for name, credential in setting.state.credentials.items() if credential.reached(now)]
+
+
+def _credential_wakes(setting: Setting, now: datetime) -> list[datetime | None]:
+    """When each credential that has used up its limits has room again."""
+    reached = [credential.reached(now) for credential in setting.credential_states]
+    return [each.until for each in reached if each is not None]
+
+
+def _has_used_up(rows: dict[str, CandidateRow], decision: Decision) -> bool:
+    """Whether a credential has used up its limits with this tick: then those behind its leads were not looked at."""
+    return bool(decision.slots) and any(
+        wait.reason is Reason.CREDENTIAL_DAILY_LIMIT and rows[wait.enrollment_id].credential_id is not None
+        for wait in decision.waits
+    )
+
+
+def _due(session: Session, setting: Setting, now: datetime, limit: int, used_up: Sequence[str]) -> list[CandidateRow]:
+    """Follow-ups of mailboxes that are free, and the new leads next in line."""
     free = [
         mailbox_id
         for mailbox_id, mailbox in setting.state.mailboxes.items()
@@ -105,8 +146,9 @@ def _due(session: Session, setting: Setting, now: datetime, limit: int) -> list[
     ]
     found: list[CandidateRow] = []
     for program in setting.programs.values():
-        found += due_rows(session, program, now, queue=QUEUE_FOLLOW_UP, limit=limit, mailbox_ids=free)
-        found += due_rows(session, program, now, queue=QUEUE_NEW, limit=limit if free else 1, mailbox_ids=None)
+        due = partial(due_rows, session, program, now, used_up=used_up)
+        found += due(queue=QUEUE_FOLLOW_UP, limit=limit, mailbox_ids=free)
+        found += due(queue=QUEUE_NEW, limit=limit if free else 1, mailbox_ids=None)
     return found
 
 
@@ -141,15 +183,15 @@ def _claim(
     for slot in slots:
         counted.apply(slot)
         program = setting.programs[slot.campaign_id]
-        credential_id = setting.state.campaigns[slot.campaign_id].credential_id
+        credentials = counted.credentials_of(counted.campaigns[slot.campaign_id], slot.credential_id)
         claims[slot.enrollment_id] = Claim(
             owner=claimant.owner,
             fence=rows[slot.enrollment_id].fence + 1,
             mailbox_day=counted.day(now, setting.mailboxes[slot.mailbox_id].timezone).isoformat(),
             campaign_day=counted.day(now, program.window.zone).isoformat(),
             counts_new=slot.step_index == 0,
-            credential_id=credential_id,
-            credential_day=utc_day(now).isoformat() if credential_id is not None else None,
+            credential_ids=tuple(credential.credential_id for credential in credentials),
+            credential_day=utc_day(now).isoformat() if credentials else None,
         )
     _LEASE.many(
         session.connection(),
@@ -178,8 +220,9 @@ def _count(session: Session, setting: Setting, slots: Sequence[Slot], claims: di
         assert claim.campaign_day is not None
         used[slot.campaign_id, claim.campaign_day] += 1
         new[slot.campaign_id, claim.campaign_day] += claim.counts_new
-        if claim.credential_id is not None and claim.credential_day is not None:
-            used[claim.credential_id, claim.credential_day] += 1
+        for credential_id in claim.credential_ids:
+            assert claim.credential_day is not None
+            used[credential_id, claim.credential_day] += 1
     USED.many(
         session.connection(),
         [

@@ -116,7 +116,11 @@ class EmailPreview(Output):
 
 
 @operation(
-    title="Preview an email", effect=Effect.READ, rest=Rest("POST", "/v1/campaigns/{id}/preview-email"), core=True
+    title="Preview an email",
+    keywords="final personalised placeholders variables filled inserted message appears layout proofread",
+    effect=Effect.READ,
+    rest=Rest("POST", "/v1/campaigns/{id}/preview-email"),
+    core=True,
 )
 def preview_email(ctx: Context, request: PreviewEmail) -> EmailPreview:
     """Show one email of a campaign exactly as a lead would get it: variables, conditions and spintax resolved.
@@ -253,6 +257,7 @@ def _check_named(request: SendTestEmail) -> None:
 
 @operation(
     title="Send a test email",
+    keywords="myself own inbox address check message first layout phone outlook colleague launch real recipients",
     effect=Effect.WRITE,
     scope="send",
     rest=Rest("POST", "/v1/campaigns/{id}/send-test-email"),
@@ -267,7 +272,7 @@ async def send_test_email(ctx: OutsideContext, request: SendTestEmail) -> TestEm
     the lead; unless the address is a mailbox's or member's of the workspace, its unsubscribe link and headers work.
     """
     _check_named(request)
-    trial = await ctx.write(lambda tx: _plan_trial(tx, request))
+    trial = await ctx.aside(lambda tx: _plan_trial(tx, request))
     envelope = trial_envelope(trial)
     return _answer(trial, await send_trial(ctx, trial, envelope))
 
@@ -366,6 +371,8 @@ def _refused(outcome: Deferred | Rejected) -> Upstream:
     return Upstream(
         f"The test was not accepted: {said.words}{f' (code {codes})' if codes else ''}.",
         retryable=outcome.kind in ("transient", "throttle", "connection"),
+        # An address that a server says is bad is on the do-not-contact list now.
+        nothing_done=outcome.kind != "hard",
         code="SEND_REFUSED",
         hint=said.hint,
         details={"kind": outcome.kind, "code": outcome.code, "enhanced": outcome.enhanced, "stage": outcome.stage},

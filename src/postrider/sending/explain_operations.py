@@ -24,7 +24,7 @@ from postrider.sending.content_operations import reader_of
 from postrider.sending.guards import GUARDS, MAILBOX_WORKS
 from postrider.sending.letter import Stationery
 from postrider.sending.lookups import find_enrollment, find_lead
-from postrider.sending.plan_queries import Setting, load_setting
+from postrider.sending.plan_queries import Setting, load_setting, look_up_credentials
 from postrider.sending.plan_state import Candidate, Slot
 from postrider.sending.planner import Explanation, explain
 from postrider.sending.program import Program, Programs
@@ -126,6 +126,7 @@ class LeadExplanation(Output):
 
 @operation(
     title="Explain a lead",
+    keywords="receive received nothing missing stuck blocked held delayed person problem",
     effect=Effect.READ,
     rest=Rest("GET", "/v1/campaigns/{id}/leads/{leadId}/explain"),
     core=True,
@@ -140,6 +141,7 @@ def explain_lead(ctx: Context, request: ExplainLead) -> LeadExplanation:
     enrollment = find_enrollment(ctx, row, lead)
     seed, starter = ctx.vault.derive("choices"), Capped(ctx.actor.credential_id, ctx.actor.caps)
     setting = load_setting(ctx.session, ctx.workspace_id, Programs(), seed, ctx.now, also=row.id, starter=starter)
+    look_up_credentials(ctx.session, setting, [enrollment.credential_id], ctx.now)
     program = setting.programs[row.id]
     planned = _planned(ctx, setting, program, enrollment, lead)
     mailbox_id = _next_mailbox(program, enrollment, planned)
@@ -188,6 +190,7 @@ def _planned(
         mailbox_id=enrollment.mailbox_id,
         lead_zone=lead.timezone,
         lead_country=lead.country,
+        credential_id=enrollment.credential_id,
     )
     own = setting.state.campaigns[program.campaign_id]
     others = [state for state in setting.campaign_states if state.campaign_id != program.campaign_id]

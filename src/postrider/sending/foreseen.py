@@ -1,6 +1,6 @@
 """The forecast of one stored campaign, with whatever else sends from the same mailboxes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -21,7 +21,9 @@ from postrider.sending.plan_queries import (
     being_sent,
     candidate_of,
     count_planned,
+    credentials_in,
     load_setting,
+    look_up_credentials,
     planned_rows,
 )
 from postrider.sending.plan_state import Candidate, Slot
@@ -61,11 +63,13 @@ def foresee(
     seed = stationery.choices_seed
     setting = load_setting(session, workspace_id, Programs(), seed, now, also=campaign_id, starter=starter)
     program = setting.programs[campaign_id]
+    held_to = credentials_in(session, setting)
+    look_up_credentials(session, setting, set[str | None]().union(*held_to.values()), now)
     foresight = Foresight(session, setting, vault, stationery, now)
     candidates: list[Candidate] = []
     room = MAX_PLANNED
     unfinished: set[str] = set()
-    for each in _connected(setting, program):
+    for each in _connected(setting, program, held_to):
         rows = planned_rows(session, each, room)
         room -= len(rows) if each is not program else 0
         foresight.look_at(each, rows)
@@ -84,21 +88,22 @@ def foresee(
     return Foreseen(setting, program, found, count_planned(session, program))
 
 
-def _connected(setting: Setting, program: Program) -> list[Program]:
+def _connected(setting: Setting, program: Program, held_to: Mapping[str, set[str | None]]) -> list[Program]:
     """``program`` and all that share mailboxes or a limit with it, directly or through others; itself first."""
-    found, reached = [program], _shared(setting, program)
+    shared = {name: _shared(setting, each, held_to[name]) for name, each in setting.programs.items()}
+    found, reached = [program], shared[program.campaign_id]
     others = [other for other in setting.programs.values() if other is not program]
-    while near := [other for other in others if reached & _shared(setting, other)]:
+    while near := [other for other in others if reached & shared[other.campaign_id]]:
         found += near
-        reached = reached.union(*(_shared(setting, other) for other in near))
+        reached = reached.union(*(shared[other.campaign_id] for other in near))
         others = [other for other in others if other not in near]
     return found
 
 
-def _shared(setting: Setting, program: Program) -> frozenset[str]:
-    """Its mailboxes, and who started it if that credential has a limit."""
-    credential_id = setting.state.campaigns[program.campaign_id].credential_id
-    return frozenset((*program.mailbox_ids, *(() if credential_id is None else (credential_id,))))
+def _shared(setting: Setting, program: Program, held_to: set[str | None]) -> frozenset[str]:
+    """Its mailboxes, and those with a limit that started it or put leads there."""
+    started_by = setting.state.campaigns[program.campaign_id].credential_id
+    return frozenset((*program.mailbox_ids, *setting.state.credentials.keys() & {started_by, *held_to}))
 
 
 def _count_running(session: Session, program: Program) -> int:
@@ -119,7 +124,7 @@ def _waiting(
     for row in rows:
         candidate: Candidate | None = candidate_of(row)
         if row.id in leaving:
-            slot = Slot(row.id, row.lead_id, row.campaign_id, row.next_step, leaving[row.id], now)
+            slot = Slot(row.id, row.lead_id, row.campaign_id, row.next_step, leaving[row.id], now, row.credential_id)
             candidate = next_email(candidate_of(row), slot, setting.state.campaigns[program.campaign_id])
         if candidate is not None:
             found.append(candidate)

@@ -87,7 +87,13 @@ class CampaignLeadOut(Output):
     updated_at: datetime
 
 
-@operation(title="List a campaign's leads", effect=Effect.READ, rest=Rest("GET", "/v1/campaigns/{id}/leads"), core=True)
+@operation(
+    title="List a campaign's leads",
+    keywords="audience recipients enrolled progress stage received sent opened replied bounced who",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/campaigns/{id}/leads"),
+    core=True,
+)
 def list_campaign_leads(ctx: Context, request: ListCampaignLeads) -> Page[CampaignLeadOut]:
     """List the leads of a campaign, newest first: status, how far each has come, and the emails it was sent.
 

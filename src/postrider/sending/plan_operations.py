@@ -94,7 +94,13 @@ class CampaignPlan(Output):
     confirm_token: str | None
 
 
-@operation(title="Plan a campaign", effect=Effect.READ, rest=Rest("POST", "/v1/campaigns/{id}/plan"), core=True)
+@operation(
+    title="Plan a campaign",
+    keywords="many mails messages go day week month tomorrow finished last duration long volume capacity",
+    effect=Effect.READ,
+    rest=Rest("POST", "/v1/campaigns/{id}/plan"),
+    core=True,
+)
 def plan_campaign(ctx: Context, request: PlanCampaign) -> CampaignPlan:
     """Foresee what a campaign will send: emails per day and mailbox, who is skipped and why, the end date, samples.
 

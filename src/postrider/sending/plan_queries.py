@@ -13,7 +13,7 @@ from postrider.campaigns.states import QUEUE_FOLLOW_UP, QUEUE_NEW
 from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.leads.tables import Lead
 from postrider.mailboxes.tables import Mailbox, SendDay
-from postrider.sending.cap_queries import caps_in_row, counted_days, state_of, with_caps
+from postrider.sending.cap_queries import caps_in_row, counted_days, state_of, states_named, with_caps
 from postrider.sending.capped import Capped, CredentialState
 from postrider.sending.guards import MAILBOX_WORKS
 from postrider.sending.plan_state import BlockedReason, CampaignState, Candidate, MailboxState, PlannerState
@@ -23,6 +23,7 @@ from postrider.sending.windows import local_day
 _ENROLLMENTS: Final = Enrollment.__table__
 _E: Final = _ENROLLMENTS.c
 _LEADS: Final = Lead.__table__.c
+_WAITING: Final = ("active", "pending")
 _JOIN: Final = and_(_LEADS.workspace_id == _E.workspace_id, _LEADS.id == _E.lead_id)
 
 
@@ -59,7 +60,7 @@ class Setting:
 
     @property
     def credential_states(self) -> list[CredentialState]:
-        """Every credential with a limit that these campaigns were started with."""
+        """Every credential with a limit that started these campaigns or, as far as looked up, put leads there."""
         return list(self.state.credentials.values())
 
 
@@ -101,6 +102,30 @@ def load_setting(
     sent_by = {key: sent for key, (sent, _) in used.items()}
     limits = [state_of(each, sent_by, now) for each in credentials.values()]
     return Setting(workspace_id, found, mailboxes, PlannerState.of(campaign_states, states, seed, limits))
+
+
+def look_up_credentials(
+    session: Session, setting: Setting, names: Iterable[str | None], now: datetime
+) -> list[CredentialState]:
+    """Takes those of ``names`` (of enrollments) that have a limit into the state; gives back which are new there."""
+    wanted = {name for name in names if name is not None} - setting.state.credentials.keys()
+    found = states_named(session, setting.workspace_id, sorted(wanted), now) if wanted else []
+    setting.state.credentials.update((each.credential_id, each) for each in found)
+    return found
+
+
+def credentials_in(session: Session, setting: Setting) -> dict[str, set[str | None]]:
+    """Who put leads that still wait into each campaign, where they count on a limit."""
+    query = select(Enrollment.campaign_id, Enrollment.credential_id).where(
+        Enrollment.workspace_id == setting.workspace_id,
+        Enrollment.campaign_id.in_(list(setting.programs)),
+        Enrollment.status.in_(_WAITING),
+        Enrollment.credential_id.is_not(None),
+    )
+    found: dict[str, set[str | None]] = {campaign_id: set() for campaign_id in setting.programs}
+    for campaign_id, credential_id in session.execute(query.distinct()):
+        found[campaign_id].add(credential_id)
+    return found
 
 
 def _capped(row: Campaign, caps: Sequence[Any], starter: Capped | None, now: datetime) -> Capped | None:
@@ -161,6 +186,7 @@ class CandidateRow(NamedTuple):
     next_step: int
     due_at: datetime
     mailbox_id: str | None
+    credential_id: str | None
     fence: int
     thread_subject: str | None
     thread_ids: list[str]
@@ -169,11 +195,19 @@ class CandidateRow(NamedTuple):
 
 
 def due_rows(
-    session: Session, program: Program, now: datetime, *, queue: int, limit: int, mailbox_ids: Sequence[str] | None
+    session: Session,
+    program: Program,
+    now: datetime,
+    *,
+    queue: int,
+    limit: int,
+    mailbox_ids: Sequence[str] | None,
+    used_up: Sequence[str] = (),
 ) -> list[CandidateRow]:
     """Enrollments of one campaign and queue that are due and free, first due first, with the lead's zone and country.
 
-    ``mailbox_ids``: only those bound to one of these (follow-ups).
+    ``mailbox_ids``: only those bound to one of these (follow-ups). ``used_up``: credentials that have no room, whose
+    leads are left out, so that others behind them do not starve.
     """
     query = _candidates(program, _E.queue == queue).where(
         _E.due_at <= now,
@@ -182,6 +216,8 @@ def due_rows(
     )
     if mailbox_ids is not None:
         query = query.where(_E.mailbox_id.in_(mailbox_ids))
+    if used_up:
+        query = query.where(or_(_E.credential_id.is_(None), _E.credential_id.not_in(used_up)))
     query = query.order_by(_E.due_at, _E.id).limit(limit)
     return [CandidateRow(*row) for row in session.connection().execute(query)]
 
@@ -190,7 +226,7 @@ def planned_rows(session: Session, program: Program, limit: int) -> list[Candida
     """Enrollments that a plan looks at: every follow-up and the new leads next in line, also those not yet active."""
     found: list[CandidateRow] = []
     for queue in (QUEUE_FOLLOW_UP, QUEUE_NEW):
-        query = _candidates(program, _E.queue == queue, statuses=("active", "pending"))
+        query = _candidates(program, _E.queue == queue, statuses=_WAITING)
         query = query.where(_E.due_at.is_not(None)).order_by(_E.due_at, _E.id).limit(limit - len(found))
         found += [CandidateRow(*row) for row in session.connection().execute(query)]
     return found
@@ -199,7 +235,7 @@ def planned_rows(session: Session, program: Program, limit: int) -> list[Candida
 def count_planned(session: Session, program: Program) -> int:
     """How many enrollments ``planned_rows`` has without a limit."""
     queues = _E.queue.in_((QUEUE_FOLLOW_UP, QUEUE_NEW))
-    query = _candidates(program, queues, statuses=("active", "pending")).where(_E.due_at.is_not(None))
+    query = _candidates(program, queues, statuses=_WAITING).where(_E.due_at.is_not(None))
     return session.scalar(query.with_only_columns(func.count(), maintain_column_froms=True)) or 0
 
 
@@ -219,7 +255,7 @@ def _candidates(
     # Core columns, not mapped rows: this runs for every email that is sent.
     return (
         select(
-            *(_E.id, _E.campaign_id, _E.lead_id, _E.next_step, _E.due_at, _E.mailbox_id),
+            *(_E.id, _E.campaign_id, _E.lead_id, _E.next_step, _E.due_at, _E.mailbox_id, _E.credential_id),
             *(_E.fence, _E.thread_subject, _E.thread_ids, _LEADS.timezone, _LEADS.country),
         )
         .join_from(_ENROLLMENTS, Lead.__table__, _JOIN)
@@ -243,6 +279,7 @@ def candidate_of(row: CandidateRow) -> Candidate:
         mailbox_id=row.mailbox_id,
         lead_zone=row.zone,
         lead_country=row.country,
+        credential_id=row.credential_id,
     )
 
 

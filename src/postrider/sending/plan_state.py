@@ -77,7 +77,10 @@ class MailboxState:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An enrollment and its next email. ``mailbox_id``: the one that sent the first email, None before it."""
+    """An enrollment and its next email. ``mailbox_id``: the one that sent the first email, None before it.
+
+    ``credential_id``: who put the lead there, if its emails count on that credential's limit.
+    """
 
     enrollment_id: str
     lead_id: str
@@ -87,6 +90,7 @@ class Candidate:
     mailbox_id: str | None = None
     lead_zone: str | None = None
     lead_country: str | None = None
+    credential_id: str | None = None
 
     @property
     def is_new(self) -> bool:
@@ -96,7 +100,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A send that may leave at ``at``."""
+    """A send that may leave at ``at``. ``credential_id``: as of its candidate."""
 
     enrollment_id: str
     lead_id: str
@@ -104,6 +108,7 @@ class Slot:
     step_index: int
     mailbox_id: str
     at: datetime
+    credential_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +137,8 @@ class _Today(NamedTuple):
 class PlannerState:
     """Counts and pauses of campaigns and mailboxes, moved forward by ``apply``: the one bookkeeping of all sends.
 
-    ``credentials``: those with a limit that the campaigns were started with.
+    ``credentials``: those with a limit that started the campaigns or put leads there. An email counts on both of its
+    own, and waits for whichever has no room.
     """
 
     seed: bytes
@@ -174,10 +180,12 @@ class PlannerState:
         """The pause between two sends of a mailbox: the largest of all campaigns that use it."""
         return max(campaign.interval_seconds, self._intervals.get(mailbox_id, 0))
 
-    def campaign_limits(self, now: datetime, campaign: CampaignState, is_new: bool) -> Limit | None:
-        """The limit of the campaign that is reached, if one is."""
+    def campaign_limits(
+        self, now: datetime, campaign: CampaignState, is_new: bool, credential_id: str | None
+    ) -> Limit | None:
+        """The limit of the campaign, or of those who cause the email, that is reached, if one is."""
         limit = self.daily_limit(now, campaign) or (self.new_leads_limit(now, campaign) if is_new else None)
-        return limit or self.credential_limit(now, campaign)
+        return limit or self.credential_limit(now, campaign, credential_id)
 
     def daily_limit(self, now: datetime, campaign: CampaignState) -> Limit | None:
         """The campaign's limit of emails a day, if reached."""
@@ -189,15 +197,19 @@ class PlannerState:
         count, cap = campaign.new_today, campaign.new_leads_cap
         return self._reached(now, campaign.window.zone, campaign.day, count, cap, Reason.NEW_LEADS_LIMIT)
 
-    def credential_of(self, campaign: CampaignState) -> CredentialState | None:
-        """Who started the campaign, if that credential has a limit."""
-        return None if campaign.credential_id is None else self.credentials.get(campaign.credential_id)
+    def credentials_of(self, campaign: CampaignState, credential_id: str | None) -> list[CredentialState]:
+        """Those with a limit out of who started the campaign and who put the lead there (``credential_id``)."""
+        names = dict.fromkeys((campaign.credential_id, credential_id))
+        return [self.credentials[name] for name in names if name is not None and name in self.credentials]
 
-    def credential_limit(self, now: datetime, campaign: CampaignState) -> Limit | None:
-        """The limit of whoever started the campaign, if reached."""
-        credential = self.credential_of(campaign)
-        reached = None if credential is None else credential.reached(now)
-        return None if reached is None else Limit(Reason.CREDENTIAL_DAILY_LIMIT, reached.until)
+    def credential_limit(self, now: datetime, campaign: CampaignState, credential_id: str | None) -> Limit | None:
+        """The limit of one of them that is reached, if one is: the one that lifts last."""
+        found = [credential.reached(now) for credential in self.credentials_of(campaign, credential_id)]
+        untils = [reached.until for reached in found if reached is not None]
+        if not untils:
+            return None
+        lifting = [until for until in untils if until is not None]
+        return Limit(Reason.CREDENTIAL_DAILY_LIMIT, max(lifting) if len(lifting) == len(untils) else None)
 
     def mailbox_limits(self, now: datetime, campaign: CampaignState, mailbox: MailboxState) -> Limit | None:
         """What keeps the mailbox from sending for this campaign, if anything does."""
@@ -238,16 +250,14 @@ class PlannerState:
         self.campaigns[slot.campaign_id] = replace(
             campaign, sent_today=campaign.sent_today - 1, new_today=campaign.new_today - (slot.step_index == 0)
         )
-        credential = self.credential_of(campaign)
-        if credential is not None:
+        for credential in self.credentials_of(campaign, slot.credential_id):
             self.credentials[credential.credential_id] = credential.given_back(slot.at)
 
     def apply(self, slot: Slot) -> None:
         """Counts one send and starts the pause of its mailbox."""
         self.campaigns[slot.campaign_id] = self._counted(self.campaigns[slot.campaign_id], slot)
         campaign, mailbox = self.campaigns[slot.campaign_id], self.mailboxes[slot.mailbox_id]
-        credential = self.credential_of(campaign)
-        if credential is not None:
+        for credential in self.credentials_of(campaign, slot.credential_id):
             self.credentials[credential.credential_id] = credential.counted(slot.at)
         step_id = campaign.steps[slot.step_index].step_id
         gap = gap_seconds(

@@ -4,7 +4,7 @@ The rules, in the order in which they are checked:
 
 1. The wait after the previous email has passed (``due_at``), and the window is open for this lead.
 2. The campaign is below its daily limit and, for a first email, its limit of new leads; days are local to its zone.
-   All that one credential has started is below that credential's limit, if it has one; its days are those of UTC.
+   All that one credential has started or put leads into is below its limit, if it has one; its days are those of UTC.
 3. A follow-up leaves only from the mailbox that sent the first email. A first email takes the mailbox that has been
    free longest, then the one that sent fewest today. Mailboxes have a daily limit in their own zone and a pause between
    any two sends, which only ever starts from a send: lost time is not made up for.
@@ -107,7 +107,7 @@ def decide(
     """What may leave at ``now``; nothing given is changed, so ``PlannerState.apply`` each slot that is taken.
 
     Pass every active campaign of these mailboxes, also those without candidates: they share the mailboxes' pause.
-    ``credentials``: those with a limit that the campaigns were started with.
+    ``credentials``: those with a limit that started the campaigns or put candidates there.
 
     Raises: KeyError when the campaign of a candidate is not given.
     """
@@ -194,11 +194,11 @@ def _campaign_checks(now: datetime, state: PlannerState, campaign: CampaignState
     if candidate.is_new:
         limit = state.new_leads_limit(now, campaign)
         checks.append(_limit_check("new_leads_limit", limit, new, campaign.new_leads_cap))
-    credential = state.credential_of(campaign)
-    if credential is not None:
-        limit = state.credential_limit(now, campaign)
-        until = limit.until if limit else None
-        checks.append(Check("credential_daily_limit", limit is None, credential.told(now), until))
+    credentials = state.credentials_of(campaign, candidate.credential_id)
+    if credentials:
+        limit = state.credential_limit(now, campaign, candidate.credential_id)
+        detail = "; ".join(credential.told(now) for credential in credentials)
+        checks.append(Check("credential_daily_limit", limit is None, detail, limit.until if limit else None))
     return checks
 
 

@@ -67,4 +67,4 @@ class _TrialFlight:
         )
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
-        return await self._ctx.write(lambda tx: work(tx.session.connection()))
+        return await self._ctx.aside(lambda tx: work(tx.session.connection()))

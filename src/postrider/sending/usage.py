@@ -3,7 +3,7 @@
 import zlib
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, cast
 
 from sqlalchemy import Connection, bindparam, text, update
 from sqlalchemy.orm import Session
@@ -47,13 +47,13 @@ def count_alone(connection: Connection | Session, workspace_id: str) -> None:
 
 def stored_claim(mailbox_id: str, claim: Claim) -> JsonObject:
     """What an enrollment keeps of its claim."""
+    credentials: JsonObject = {"credentialIds": [*claim.credential_ids], "credentialDay": claim.credential_day}
     return {
         "mailboxId": mailbox_id,
         "mailboxDay": claim.mailbox_day,
         "campaignDay": claim.campaign_day,
         "countsNew": claim.counts_new,
-        **({} if claim.credential_id is None else {"credentialId": claim.credential_id}),
-        **({} if claim.credential_day is None else {"credentialDay": claim.credential_day}),
+        **(credentials if claim.credential_ids else {}),
     }
 
 
@@ -75,8 +75,8 @@ def give_all_back(connection: Connection | Session, claims: Iterable[tuple[str, 
             key = (workspace_id, campaign_id, str(claim["campaignDay"]))
             used[key] += 1
             new[key] += bool(claim["countsNew"])
-        if "credentialId" in claim:
-            used[workspace_id, str(claim["credentialId"]), str(claim["credentialDay"])] += 1
+        for credential_id in cast("list[str]", claim.get("credentialIds", [])):
+            used[workspace_id, credential_id, str(claim["credentialDay"])] += 1
     _give_back_counts(connection, used, new)
 
 

@@ -27,7 +27,8 @@ class Sender:
 class Claim:
     """Under which claim a send works: the engine, the fencing number, and the days it was counted on.
 
-    ``credential_id``: who started the campaign, if that credential has a limit; ``credential_day`` is a day of UTC.
+    ``credential_ids``: those with a limit that started the campaign or put the lead there; ``credential_day`` is a day
+    of UTC.
     """
 
     owner: str
@@ -35,7 +36,7 @@ class Claim:
     mailbox_day: str
     campaign_day: str | None
     counts_new: bool
-    credential_id: str | None = None
+    credential_ids: tuple[str, ...] = ()
     credential_day: str | None = None
 
 

@@ -75,7 +75,12 @@ _BY_NAME: Final = Prepared(
 )
 
 
-@operation(title="List labels", effect=Effect.READ, rest=Rest("GET", "/v1/tags"))
+@operation(
+    title="List labels",
+    keywords="kinds sorts outcome outcomes available exist colors which interested meeting",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/tags"),
+)
 def list_tags(ctx: Context, request: ListTags) -> TagList:
     """List the labels (AI tags) that conversations of this workspace can carry.
 
@@ -85,7 +90,12 @@ def list_tags(ctx: Context, request: ListTags) -> TagList:
     return TagList(items=[TagOut(**dict(zip(TagOut.model_fields, row, strict=True))) for row in rows])
 
 
-@operation(title="Create a label", effect=Effect.WRITE, rest=Rest("POST", "/v1/tags"))
+@operation(
+    title="Create a label",
+    keywords="kind outcome own additional further",
+    effect=Effect.WRITE,
+    rest=Rest("POST", "/v1/tags"),
+)
 def create_tag(ctx: Context, request: CreateTag) -> TagOut:
     """Create a label for conversations. Names are unique whatever their case; a second one is a conflict."""
     check_name(request.name, "name")
@@ -136,6 +146,7 @@ def undo_update(ctx: Context, payload: dict[str, Any]) -> Undone:
 
 @operation(
     title="Change a label",
+    keywords="colour positive negative good bad count meaning text describe wording result",
     effect=Effect.WRITE,
     rest=Rest("PATCH", "/v1/tags/{name}"),
     idempotent=True,

@@ -82,13 +82,14 @@ def undo_facts(ctx: Context, request: UndoOperation) -> Facts | None:
 
 @operation(
     title="Undo a call",
+    keywords="accident accidentally mistake oops wrong last step action previous everything",
     effect=Effect.WRITE,
     rest=Rest("POST", "/v1/undo/{id}"),
     confirm=undo_facts,
 )
 def undo_operation(ctx: Context, request: UndoOperation) -> UndoneOut:
-    """Take back what a call has changed, within 24 hours: labels, do-not-contact entries, bulk actions on leads,
-    deletions, a reply that has not left.
+    """Take back what a call has changed, within 24 hours: labels, the removal of do-not-contact entries (not their
+    adding), bulk actions on leads, marking as read, deletions, a reply that has not left.
 
     The id is undoId of the call's answer; list_undo_entries shows all that can be undone. It works once, and needs the
     scope that the call itself needed. What has changed since stays as it is and is counted in kept. Mail that has left
@@ -114,7 +115,12 @@ def undo_operation(ctx: Context, request: UndoOperation) -> UndoneOut:
     return UndoneOut(id=row.id, operation=row.operation, restored=done.restored, kept=kept)
 
 
-@operation(title="List what can be undone", effect=Effect.READ, rest=Rest("GET", "/v1/undo"))
+@operation(
+    title="List what can be undone",
+    keywords="reversible recent mistakes last steps actions possible",
+    effect=Effect.READ,
+    rest=Rest("GET", "/v1/undo"),
+)
 def list_undo_entries(ctx: Context, request: ListUndoEntries) -> Page[UndoEntryOut]:
     """List the calls of the last 24 hours that can still be taken back, newest first, with what that would restore.
 

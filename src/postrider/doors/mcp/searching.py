@@ -9,7 +9,7 @@ from typing import Final
 from postrider.catalogue import Catalogue
 from postrider.doors.mcp.schema import JsonSchema
 from postrider.doors.mcp.tools import describe_tool
-from postrider.doors.mcp.vocabulary import MEANINGS, is_question, stem, words
+from postrider.doors.mcp.vocabulary import MEANING_WORDS, MEANINGS, is_question, stem, words
 from postrider.kernel.operation import Effect, Operation
 
 _SATURATION: Final = 1.2
@@ -21,15 +21,18 @@ _FORM_WEIGHT: Final = 0.15
 """Of the very form of a word, on top of its stem: campaigns is not quite campaign."""
 
 _MOST_WORDS: Final = 30
-"""Of a request; to guess at one that nobody knows costs a millisecond."""
+"""Of a request; each is looked for in every operation."""
 
 _GUESSED_WEIGHT: Final = 0.8
-"""Of a word that was taken for the known one that is most like it."""
+"""Of a word that was taken for the known one that it is one slip away from."""
 
-_ALIKE: Final = 0.72
-"""How much of an unknown word has to agree with a known one to be taken for it."""
+_SHORTEST_SLIP: Final = 5
+"""Letters of a word in which one may be wrong, or two be swapped; one too many or too few may be in any."""
 
-_NAME_BONUS: Final = 1.0
+_KEYWORDS_WEIGHT: Final = 2.0
+"""Of what people call an operation in other words than its own."""
+
+_NAME_BONUS: Final = 0.5
 """What all words of a name together add to a score, as a share of it."""
 
 _READ_BONUS: Final = 1.4
@@ -53,10 +56,11 @@ def _fields(operation: Operation) -> Iterator[tuple[str, float]]:
     for alias in operation.aliases:
         yield alias.replace("_", " "), 1.5
     yield operation.title, 2.0
-    yield first, 1.5
-    yield rest, 0.5
-    yield operation.toolset, 0.5
-    yield " ".join(_field_words(schema, 1)), 0.4
+    yield operation.keywords, _KEYWORDS_WEIGHT
+    yield first, 1.0
+    yield rest, 0.25
+    yield operation.toolset, 0.25
+    yield " ".join(_field_words(schema, 1)), 0.2
 
 
 def _field_words(schema: JsonSchema, depth: int) -> Iterator[str]:
@@ -85,7 +89,8 @@ class Index:
         in_names = _rarity([set().union(*name) for name in self._names])
         # What stands in the names tells operations apart better than its frequency in all their words says.
         self._rarity = {term: (rare + in_names.get(term, rare)) / 2 for term, rare in everywhere.items()}
-        self._stems = sorted({term for term in self._rarity if term[0] not in "~="} | MEANINGS.keys())
+        forms = {term[1:]: rare for term, rare in self._rarity.items() if term[0] == "="}
+        self._slips = _slips({**dict.fromkeys(MEANING_WORDS, math.inf), **forms})
 
     def ranked(self, query: str) -> list[Operation]:
         """Every operation that has something of ``query``, the best first; of equals the one declared first."""
@@ -101,14 +106,16 @@ class Index:
         return found if named is None else [named, *(each for each in found if each is not named)]
 
     def _asked(self, word: str) -> Terms:
-        """What to look for. A word that nobody knows is taken for the known one that is most like it."""
+        """What to look for. A word that nobody knows is taken for a known one that it is one slip away from."""
         root = stem(word)
         if root in self._rarity or root in MEANINGS:
             return _terms(word)
-        for like in difflib.get_close_matches(root, self._stems, n=1, cutoff=_ALIKE):
-            meanings = dict.fromkeys(MEANINGS.get(like, ()), _MEANING_WEIGHT)
-            return {term: _GUESSED_WEIGHT * weight for term, weight in {like: 1.0, **meanings}.items()}
-        return {}
+        meant = next((self._slips[form] for form in _shortened(word) if self._is_slip(word, form)), None)
+        return {} if meant is None else {term: _GUESSED_WEIGHT * each for term, each in _terms(meant).items()}
+
+    def _is_slip(self, word: str, form: str) -> bool:
+        meant = self._slips.get(form)
+        return meant is not None and (len(word) >= _SHORTEST_SLIP or form in {word, meant})
 
     def _score(self, place: int, asked: list[Terms]) -> float:
         """The words found, rare ones for more, and on top of it how much of the operation's name was asked for."""
@@ -135,6 +142,17 @@ def _rarity(holders: Sequence[Collection[str]]) -> Terms:
     """How rare each term is among the holders, as BM25 has it."""
     holding = Counter(term for terms in holders for term in terms)
     return {term: math.log(1 + (len(holders) - each + 0.5) / (each + 0.5)) for term, each in holding.items()}
+
+
+def _shortened(word: str) -> list[str]:
+    """A word and what is left of it without one letter: two words that share one of these are a slip apart."""
+    return [word, *(word[:place] + word[place + 1 :] for place in range(len(word)))]
+
+
+def _slips(known: Terms) -> dict[str, str]:
+    """Which word each form means that a slip leaves: of several the shortest, and of those the least rare."""
+    order = sorted(known, key=lambda word: (-len(word), -known[word], word))
+    return {form: word for word in order for form in _shortened(word)}
 
 
 def _meanings_of(name: str) -> list[frozenset[str]]:

@@ -174,8 +174,13 @@ def upgrade() -> None:
         sa.Column("media_type", sa.String(length=320), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("created_by", sa.String(length=40), nullable=False),
+        sa.Column("actor_kind", sa.String(length=320), nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=True),
+        sa.Column("user_id", sa.String(length=40), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("claim", sa.String(length=40), nullable=True),
+        sa.Column("claimed_until_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_stored_files")),
     )
     op.create_index("ix_stored_files_expires_at", "stored_files", ["expires_at"], unique=False)
@@ -234,6 +239,7 @@ def upgrade() -> None:
     op.add_column("api_keys", sa.Column("expires_at", UtcDateTime(), nullable=True))
     op.add_column("attempts", sa.Column("credential_id", sa.String(length=40), nullable=True))
     op.add_column("campaigns", sa.Column("credential_id", sa.String(length=40), nullable=True))
+    op.add_column("enrollments", sa.Column("credential_id", sa.String(length=40), nullable=True))
     op.add_column("users", sa.Column("password_hash", sa.Text(), nullable=True))
     op.add_column("users", sa.Column("oidc_issuer", sa.String(length=320), nullable=True))
     op.add_column("users", sa.Column("oidc_subject", sa.String(length=320), nullable=True))
