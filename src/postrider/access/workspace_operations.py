@@ -90,6 +90,7 @@ class WorkspaceDetail(Output):
     title="Get the workspace",
     keywords="plan subscription quota usage used allow colleagues who belongs state mode volume monthly",
     effect=Effect.READ,
+    short=True,
     rest=Rest("GET", "/v1/workspaces/{id}"),
 )
 def get_workspace(ctx: Context, request: GetWorkspace) -> WorkspaceDetail:

@@ -183,6 +183,7 @@ def list_campaigns(ctx: Context, request: ListCampaigns) -> CampaignList:
     title="Get a campaign",
     keywords="wording copy content body subject steps delays details configuration read",
     effect=Effect.READ,
+    short=True,
     core=True,
     rest=Rest("GET", "/v1/campaigns/{id}"),
 )

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ class Dispatcher:
             return await operation.run_outside(self._outside(call, self._writer(call)), checked)
         assert operation.run is not None
         run = operation.run
-        return await self._reader(call)(lambda context: run(context, checked))
+        return await self._reader(call, short=operation.short)(lambda context: run(context, checked))
 
     async def _change(self, operation: Operation, call: Call) -> Answer:
         """A call that changes something; a refusal of it is written down too."""
@@ -257,8 +258,9 @@ class Dispatcher:
             locks=locks,
         )
 
-    def _reader(self, call: Call) -> Transactions:
-        return Transactions(self._database.read, lambda s: self._context(s, call, locks=False), self._signals)
+    def _reader(self, call: Call, *, short: bool = False) -> Transactions:
+        read = partial(self._database.read, short=short)
+        return Transactions(read, lambda s: self._context(s, call, locks=False), self._signals)
 
     def _writer(self, call: Call) -> Transactions:
         return Transactions(self._database.write, lambda s: self._context(s, call, locks=True), self._signals)

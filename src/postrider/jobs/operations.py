@@ -68,6 +68,7 @@ def _percent(job: Job) -> int | None:
     title="Get a job",
     keywords="finished ready loading percent rows failed errors background result broken",
     effect=Effect.READ,
+    short=True,
     rest=Rest("GET", "/v1/jobs/{id}"),
     core=True,
 )

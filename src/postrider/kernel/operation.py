@@ -136,7 +136,7 @@ class Operation:
     ``toolset``: what a credential or an address can be narrowed to. ``audit``: effect, if the record of the call is
     written in the transaction of its effect; ends, if one is written before and one after. ``undo``: takes its effect
     back. ``sensitive``: its output is shown once and never kept. ``keywords``: what people call it in other words than
-    its texts; only search reads them.
+    its texts; only search reads them. ``short``: it reads a few rows by their keys, see Database.read.
     """
 
     name: str
@@ -159,6 +159,7 @@ class Operation:
     audit: Literal["effect", "ends"]
     sensitive: bool
     keywords: str
+    short: bool
     run: Callable[[Context, Any], BaseModel] | None
     run_outside: Callable[[OutsideContext, Any], Awaitable[BaseModel]] | None
 
@@ -190,6 +191,7 @@ def operation(
     audit: Literal["effect", "ends"] | None = None,
     sensitive: bool = False,
     keywords: str = "",
+    short: bool = False,
 ) -> Callable[[F], F]:
     """Declares the decorated function as an operation; its docstring is the description every door shows.
 
@@ -232,6 +234,7 @@ def operation(
             audit=audit or ("ends" if outside else "effect"),
             sensitive=sensitive,
             keywords=keywords,
+            short=short,
             run=None if outside else function,
             run_outside=function if outside else None,
         )

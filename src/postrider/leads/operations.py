@@ -87,6 +87,7 @@ def list_leads(ctx: Context, request: ListLeads) -> Page[LeadOut]:
     title="Get a lead",
     keywords="profile record card everything stored data details columns job title address person",
     effect=Effect.READ,
+    short=True,
     rest=Rest("GET", "/v1/leads/{id}"),
 )
 def get_lead(ctx: Context, request: GetLead) -> LeadOut:

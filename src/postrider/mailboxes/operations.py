@@ -338,6 +338,7 @@ def list_mailboxes(ctx: Context, request: ListMailboxes) -> Page[MailboxOut]:
     title="Get a mailbox",
     keywords="address server host port settings configuration details problem error wrong configured daily",
     effect=Effect.READ,
+    short=True,
     rest=Rest("GET", "/v1/mailboxes/{id}"),
 )
 def get_mailbox(ctx: Context, request: GetMailbox) -> MailboxOut:

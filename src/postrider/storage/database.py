@@ -16,8 +16,11 @@ class Database(Protocol):
 
     dialect_name: str
 
-    async def read(self, work: Callable[[Session], T]) -> T:
-        """Runs ``work`` on a snapshot; what it changes is thrown away."""
+    async def read(self, work: Callable[[Session], T], *, short: bool = False) -> T:
+        """Runs ``work`` on a snapshot; what it changes is thrown away.
+
+        ``short``: it hardly ever takes longer than a hop to a thread and back, and may be run twice.
+        """
         ...
 
     async def write(self, work: Callable[[Session], T]) -> T:

@@ -42,8 +42,8 @@ class PostgresqlDatabase:
         self._threads = ThreadPool(CONNECTIONS, "postgresql")
         self._hot_threads = ThreadPool(HOT_CONNECTIONS, "postgresql-hot")
 
-    async def read(self, work: Callable[[Session], T]) -> T:
-        """See Database.read."""
+    async def read(self, work: Callable[[Session], T], *, short: bool = False) -> T:
+        """See Database.read. A way to the server and back is never short."""
 
         def run() -> T:
             # At the end rows leave the session as they are, so that the caller can read them: a rollback expires them.

@@ -10,12 +10,15 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
 
@@ -27,10 +30,20 @@ READERS: Final = 4
 PATIENCE_SECONDS: Final = 0.002
 """A read that has waited so long gets a reader of its own."""
 
+SHORT_SECONDS: Final = 0.001
+"""What a short read may take in SQLite before it goes to a thread."""
+
+_STEPS_BETWEEN_LOOKS: Final = 1_000
+"""Of SQLite's machine, a few hundredths of a millisecond; it counts on from one run of a statement to the next."""
+
 GROUP_LIMIT: Final = 64
 BUSY_TIMEOUT_MS: Final = 10_000
 CHECKPOINT_PAGES: Final = 4_000
 """The WAL is copied back at 16 MB: a send writes the same pages several times, and the copy takes only the last."""
+
+
+class _NotShort(Exception):
+    """A read is better done in a thread, where it may take its time."""
 
 
 class _JobFailed(Exception):
@@ -79,10 +92,12 @@ class SqliteDatabase:
         if path != ":memory:" and not os.path.exists(path):
             # Created here with tight permissions: the database holds addresses and mail.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._reading = make_engine(path, begin="BEGIN", pool=QueuePool, size=READERS)
+        self._reading = make_engine(path, begin="BEGIN", pool=QueuePool, size=READERS + 1)
         self._writing = make_engine(path, begin="BEGIN IMMEDIATE", pool=StaticPool, size=1)
         self._readers = ThreadPool(READERS, "sqlite-read", PATIENCE_SECONDS)
         self._kept: dict[int, Connection] = {}
+        self._loop_thread: int | None = None
+        self._short_until = 0.0
         self._urgent: deque[Job] = deque()
         self._hot: deque[Job] = deque()
         self._operations: deque[Job] = deque()
@@ -91,9 +106,11 @@ class SqliteDatabase:
         self._writer = threading.Thread(target=self._write_loop, name="sqlite-write", daemon=True)
         self._writer.start()
 
-    async def read(self, work: Callable[[Session], T]) -> T:
-        """See Database.read."""
-
+    async def read(self, work: Callable[[Session], T], *, short: bool = False) -> T:
+        """See Database.read. A short one runs right here, and in a thread only where it turns out not to be short."""
+        if short and not self._closing:
+            with suppress(_NotShort):
+                return self._read_here(work)
         return await self._readers.run(lambda: self._read(work))
 
     async def write(self, work: Callable[[Session], T]) -> T:
@@ -117,6 +134,35 @@ class SqliteDatabase:
             connection.close()
         self._reading.dispose()
         self._writing.dispose()
+
+    def _read_here(self, work: Callable[[Session], T]) -> T:
+        """Runs on the event loop that was first to ask for a short read, for SHORT_SECONDS in SQLite, and waits for
+        nobody.
+
+        Raises: _NotShort; whatever ``work`` raises.
+        """
+        thread = threading.get_ident()
+        if self._loop_thread is None:
+            self._loop_thread = thread
+        if self._loop_thread != thread:
+            raise _NotShort
+        if thread not in self._kept:
+            connection = self._kept[thread] = self._reading.connect()
+            raw = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+            raw.set_progress_handler(self._break_off, _STEPS_BETWEEN_LOOKS)
+            raw.execute("PRAGMA busy_timeout=0")
+        self._short_until = time.perf_counter() + SHORT_SECONDS
+        try:
+            return self._read(work)
+        except (OperationalError, sqlite3.OperationalError) as error:
+            cause = error.orig if isinstance(error, OperationalError) else error
+            if getattr(cause, "sqlite_errorcode", None) in (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY):
+                raise _NotShort from None
+            raise
+
+    def _break_off(self) -> bool:
+        """Whether SQLite is to end the statement; it asks now and then."""
+        return time.perf_counter() > self._short_until
 
     def _read(self, work: Callable[[Session], T]) -> T:
         """Runs in a reader's thread, on the connection that it keeps: to take one costs as much as a small read."""

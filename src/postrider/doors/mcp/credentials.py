@@ -71,12 +71,14 @@ class Authenticator:
                 return await self._database.read(
                     lambda session: authenticate_token(
                         session, self._token_key, token, resource, workspace_id, "mcp", wall_ms_now()
-                    )
+                    ),
+                    short=True,
                 )
             return await self._database.read(
                 lambda session: authenticate_key(
                     session, self._pepper, presented, workspace_id, "mcp", self._clock.now()
-                )
+                ),
+                short=True,
             )
         except Unauthenticated:
             self._failures.check(guesser)

@@ -58,7 +58,8 @@ class Authenticator:
             actor = await self._database.read(
                 lambda session: authenticate_key(
                     session, self._pepper, presented, workspace_id, "v1", self._clock.now()
-                )
+                ),
+                short=True,
             )
         except Unauthenticated:
             # A good key is never kept waiting by somebody's guesses at it: only failures are counted, and slowed down.
