@@ -23,8 +23,9 @@ from postrider.doors.mcp.resources import ADDRESSES, served_addresses
 from postrider.doors.mcp.schema import input_schema, output_schema
 from postrider.doors.mcp.server import INSTRUCTIONS, build_server
 from postrider.doors.mcp.surface import FULL, MAIN, SURFACES, listed_operations
-from postrider.doors.mcp.text import MAX_LINE, MAX_TEXT, error_text, result_text
+from postrider.doors.mcp.text import MAX_TEXT, error_text, result_text
 from postrider.doors.mcp.tools import describe_tool
+from postrider.doors.mcp.words import MAX_LINE
 from postrider.doors.rest.credentials import presented_key
 from postrider.kernel.context import Context
 from postrider.kernel.errors import Conflict, InvalidInput, NotFound, Unauthenticated

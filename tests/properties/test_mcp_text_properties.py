@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from postrider.doors.mcp.marks import marks_of
-from postrider.doors.mcp.text import _short, error_text, result_text
+from postrider.doors.mcp.text import error_text, result_text
+from postrider.doors.mcp.words import shortened
 from postrider.kernel.errors import InvalidInput
 from postrider.kernel.operation import UNTRUSTED, Output, UntrustedText
 from postrider.kernel.page import Page
@@ -103,7 +104,7 @@ def test_nothing_of_a_stranger_stands_outside_of_fences(output: Page[Row] | Whol
 
 @given(NESTED, st.integers(0, 120))
 def test_a_shortened_value_is_short_and_fenced(value: Any, most: int) -> None:
-    short = _short(value, marks_of(Row).of("nested"), most)
+    short = shortened(value, marks_of(Row).of("nested"), most)
 
     assert_fenced(short)
     assert len(short) <= max(most, 1)
@@ -112,7 +113,7 @@ def test_a_shortened_value_is_short_and_fenced(value: Any, most: int) -> None:
 @given(WORDS, st.integers(3, 120))
 def test_a_shortened_word_begins_as_the_whole_does(word: str, most: int) -> None:
     marks = marks_of(Row).of("name")
-    whole, short = _short(word, marks, 10_000), _short(word, marks, most)
+    whole, short = shortened(word, marks, 10_000), shortened(word, marks, most)
 
     if len(whole) <= most:
         assert short == whole

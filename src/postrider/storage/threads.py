@@ -74,10 +74,11 @@ class ThreadPool:
 
     async def run(self, work: Callable[[], T]) -> T:
         """What ``work`` gives in one of the threads. If the caller is cancelled before it began, it never does."""
-        if self._closed:
-            raise RuntimeError("the database is closed")
         job = Job.of(work)
         with self._lock:
+            # Under the lock: what is taken on before the end is done before it.
+            if self._closed:
+                raise RuntimeError("the database is closed")
             self._jobs.append(job)
             is_alone = self._awake == 0
         if is_alone or not self._patience_seconds:
@@ -90,7 +91,9 @@ class ThreadPool:
 
     def close(self) -> None:
         """Returns when everything that was asked for is done."""
-        self._closed = True
+        with self._lock:
+            self._closed = True
+        self._wake_one()
         for _ in self._threads:
             self._wakes.put(False)
         for thread in self._threads:
