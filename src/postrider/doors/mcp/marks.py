@@ -114,4 +114,5 @@ NO_MARKS: Final = _NoMarks({}, {})
 def marks_of(model: type[BaseModel]) -> Marks:
     """The marks of an output."""
     schema = model.model_json_schema(mode="serialization")
-    return Marks(schema, schema.get("$defs", {}))
+    definitions = schema.get("$defs", {})
+    return Marks(schema, definitions) if _holds_mark(schema, definitions, set()) else NO_MARKS

@@ -47,6 +47,7 @@ _TELLING: Final = (*_TITLES, "message", "unreadCount", "messageCount")
 _SPOKEN: Final = ("text", "preview")
 """Stand below their row whatever their length: they are what the row is about."""
 
+_MAY_BE_SECOND: Final = frozenset({"html", "body", "settings"})
 _PAGING: Final = ("items", "total", "limit", "hasMore", "nextCursor", "page")
 
 Json = Mapping[str, Any]
@@ -119,16 +120,20 @@ def _page_head(output: Json, items: list[Any], marks: Marks) -> list[_Part]:
 def _record(output: Json, marks: Marks, indent: int = 0) -> list[_Part]:
     """One field a line, and more lines for what is long."""
     lines: list[_Part] = []
+    start = " " * indent
     for key, value in _filled(output):
-        lines += _field(name_of(key, marks), value, marks.of(key), indent)
+        name, inner = name_of(key, marks), marks.of(key)
+        simple = simple_word(value, inner)
+        if simple is None:
+            lines += _field(name, value, inner, indent)
+        else:
+            lines.append(f"{start}{name}: {simple}")
     return lines
 
 
 def _field(name: str, value: Any, marks: Marks, indent: int) -> list[_Part]:
     """Long texts and large objects on lines of their own, of a list of objects a line for each row."""
     start = " " * indent
-    if (simple := simple_word(value, marks)) is not None:
-        return [f"{start}{name}: {simple}"]
     if is_prose(value, MAX_LINE):
         return [f"{start}{name}:", _Block(value, marks.untrusted, indent + 2)]
     word = one_line(value, marks)
@@ -185,8 +190,9 @@ def _filled(fields: Json) -> Iterator[tuple[str, Any]]:
     """The fields that say something, most telling first."""
     for key in _telling_order(tuple(fields)):
         value = fields[key]
-        if value is not None and not is_empty(value) and not _is_second(key, fields):
-            yield key, value
+        if value is None or is_empty(value) or _is_second(key, fields):
+            continue
+        yield key, value
 
 
 @lru_cache(maxsize=512)
@@ -197,12 +203,12 @@ def _telling_order(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _is_second(key: str, fields: Json) -> bool:
-    """Whether the field says in HTML what ``text`` says beside it, or is an object of which every field stands beside
-    it with the same value."""
-    if key in ("html", "body"):
-        return bool(fields.get("text"))
-    value = fields[key]
-    return isinstance(value, dict) and value.items() <= fields.items()
+    """Whether a field says in HTML what ``text`` says beside it, or in an object what all its fields say beside it."""
+    if key not in _MAY_BE_SECOND:
+        return False
+    if key == "settings":
+        return isinstance(fields[key], dict) and fields[key].items() <= fields.items()
+    return bool(fields.get("text"))
 
 
 def _holds_marked(value: Any, marks: Marks) -> bool:
@@ -230,7 +236,8 @@ def _lines(part: _Part, cap: int) -> list[str]:
 
 
 def _octets(lines: Iterable[str]) -> int:
-    return sum(len(line if line.isascii() else line.encode()) + 1 for line in lines)
+    whole = "\n".join([*lines, ""])
+    return len(whole if whole.isascii() else whole.encode())
 
 
 def _whole_rows(groups: list[list[str]], room: int) -> list[str]:
