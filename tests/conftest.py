@@ -19,12 +19,11 @@ from postrider.app import App, build
 from postrider.dispatch import Call
 from postrider.kernel.clock import VirtualClock
 from postrider.kernel.context import ALL_SCOPES, Actor
-from postrider.logs import configure_logs
 from postrider.settings import Settings, load_settings
 from postrider.storage.base import Base
 from postrider.storage.schema import upgrade_schema
 
-configure_logs("WARNING", as_json=False)
+pytest_plugins = ["tests.witness.plugin"]
 
 POSTGRES = os.environ.get("POSTRIDER_TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)

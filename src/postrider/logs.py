@@ -24,6 +24,9 @@ _DEEPEST: Final = 6
 _QUOTES_STRANGERS: Final = ("mcp.server.transport_security",)
 """Loggers of libraries that write what a refused request had in its headers."""
 _LONGEST_QUOTE: Final = 80
+_KEPT_SHORT: Final = ("httpx", "httpx2", "httpcore", "httpcore2", "sse_starlette", "mcp", "uvicorn", "alembic")
+"""Libraries that repeat, at INFO, what our own events say, or write at DEBUG the headers of what other servers answered
+or the whole of what a tool answers; only their warnings are kept."""
 
 
 def configure_logs(level: str, *, as_json: bool | None = None, stream: TextIO | None = None) -> None:
@@ -56,8 +59,7 @@ def configure_logs(level: str, *, as_json: bool | None = None, stream: TextIO | 
     root.setLevel(level)
     for name in _QUOTES_STRANGERS:
         logging.getLogger(name).addFilter(shorten_quote)
-    # These repeat, at INFO, what our own events say; their warnings are kept.
-    for name in ("httpx", "httpx2", "mcp", "uvicorn", "alembic"):
+    for name in _KEPT_SHORT:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 

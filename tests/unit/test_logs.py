@@ -42,6 +42,13 @@ def test_events_below_the_level_are_left_out(log: io.StringIO) -> None:
     assert log.getvalue() == ""
 
 
+def test_libraries_that_write_whole_answers_say_nothing_below_a_warning(log: io.StringIO) -> None:
+    configure_logs("DEBUG", as_json=True, stream=log)
+    for name in ("sse_starlette.sse", "httpcore.http11", "httpcore2.http11"):
+        logging.getLogger(name).debug("chunk: %s", b"event: message")
+        assert log.getvalue() == "", name
+
+
 def test_secrets_are_starred_out_by_the_name_of_their_field(log: io.StringIO) -> None:
     structlog.get_logger("x").info(
         "call", password="one", headers={"X-Api-Key": "two", "Authorization": "three"}, smtp=Secret("four"), count=1
