@@ -12,11 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
+from anyio import fail_after
+from mcp.client.client import ConnectMode
 from sqlalchemy import select, update
 
 from postrider.audit.tables import AuditEvent
 from postrider.dispatch import Call
-from postrider.doors.http import http_app
+from postrider.doors.http import Binding, http_app
 from postrider.engine.sweeper import SweeperLoop
 from postrider.files.links import Linked, read_link, sign_link
 from postrider.files.rules import MAX_NAME_BYTES, display_name, guarded_cell, unguarded_cell
@@ -26,6 +28,7 @@ from postrider.kernel.ids import new_id
 from postrider.kernel.vault import Vault
 from postrider.undo.tables import UndoEntry
 from tests.conftest import Installation
+from tests.e2e.mcp_rig import ERAS, served
 from tests.features.lead_rig import change, run_job
 
 CSV = b"email\na@b.test\nc@d.test\n"
@@ -53,7 +56,7 @@ async def test_a_file_that_was_sent_is_imported_by_its_id(installation: Installa
     assert (sent.status_code, sent.json()) == (201, {"uploadId": made["uploadId"], "sizeBytes": len(CSV)})
     [path] = kept(installation)
     assert os.stat(path).st_mode & 0o777 == 0o600
-    assert path.name == made["uploadId"]
+    assert path.name.partition(".")[0] == made["uploadId"]
     started = await installation.call("import_leads_csv", uploadId=made["uploadId"])
     assert (await run_job(installation, started["jobId"]))["result"]["imported"] == 2
 
@@ -130,6 +133,22 @@ async def test_the_engine_forgets_what_has_run_out_in_every_workspace(
     assert (await app.database.read(left), kept(installation)) == ([0, 0], [])
 
 
+async def test_files_that_no_row_speaks_of_are_forgotten_when_they_are_old(
+    installation: Installation, web: httpx.AsyncClient
+) -> None:
+    made = await upload(installation)
+    await web.put(made["putUrl"], content=CSV)
+    [path] = kept(installation)
+    young, old = path.with_name(f"{new_id('file')}.x"), path.with_name(f"{new_id('file')}.x")
+    for each in (young, old):
+        each.write_bytes(CSV)
+    for each in (path, old):
+        os.utime(each, (0, 0))
+    app = installation.app
+    await SweeperLoop(app.database, app.clock, app.settings.data_dir).sweep()
+    assert sorted(kept(installation)) == sorted([path, young])
+
+
 async def test_an_export_is_fetched_by_its_link_as_a_file_to_save(
     installation: Installation, web: httpx.AsyncClient
 ) -> None:
@@ -165,6 +184,52 @@ async def test_at_the_machine_an_export_is_a_path(installation: Installation) ->
     exported = answer.output.model_dump()
     assert exported["url"] is None
     assert os.stat(exported["path"]).st_mode & 0o777 == 0o600
+
+
+async def test_over_http_the_addresses_are_whole(installation: Installation, web: httpx.AsyncClient) -> None:
+    key = {"X-Api-Key": installation.ann.workspace_key.reveal()}
+    made = await web.post("/v1/uploads", headers=key, json={"name": "leads.csv", "sizeBytes": len(CSV)})
+    address = made.json()["data"]["putUrl"]
+    assert address.startswith("http://127.0.0.1:8025/uploads/") and f"'{address}'" in made.json()["data"]["how"]
+    assert (await web.put(address, content=CSV)).status_code == 201
+    exported = (await web.post("/v1/audit/export", headers=key)).json()["data"]["url"]
+    assert exported.startswith("http://127.0.0.1:8025/files/") and (await web.get(exported)).status_code == 200
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_over_mcp_the_addresses_are_whole(installation: Installation, mode: ConnectMode) -> None:
+    with fail_after(60):
+        async with (
+            served(installation.app) as running,
+            running.client(installation.ann.workspace_key.reveal(), mode) as client,
+        ):
+            made = await client.call_tool("create_upload", {"name": "leads.csv", "sizeBytes": len(CSV)})
+    assert made.structured_content is not None
+    assert made.structured_content["putUrl"].startswith(f"http://127.0.0.1:{running.port}/uploads/")
+
+
+async def test_where_nobody_can_tell_the_address_it_is_a_path(installation: Installation) -> None:
+    # Without https, and from another machine, there is no address that is safe to give.
+    key = {"X-Api-Key": installation.ann.workspace_key.reveal()}
+    transport = httpx.ASGITransport(http_app(installation.app, Binding("0.0.0.0")))
+    async with httpx.AsyncClient(transport=transport, base_url="http://10.0.0.7:8025", headers=key) as client:
+        answer = await client.post("/v1/uploads", json={"name": "leads.csv", "sizeBytes": 5})
+    made = answer.json()["data"]
+    assert made["putUrl"].startswith("/uploads/") and "http://ADDRESS-OF-THIS-SERVER/uploads/" in made["how"]
+
+
+async def test_a_file_longer_than_announced_is_told_both_sizes(
+    installation: Installation, web: httpx.AsyncClient
+) -> None:
+    async def in_parts() -> AsyncIterator[bytes]:
+        yield CSV
+
+    made = await upload(installation, 5)
+    for content in (CSV, in_parts()):
+        refused = await web.put(made["putUrl"], content=content)
+        error = refused.json()["error"]
+        assert refused.status_code == 413 and "longer than the 5 bytes" in error["message"]
+        assert "Create another upload" in error["hint"] and "KiB" not in refused.text
 
 
 async def test_any_other_address_is_not_there(installation: Installation, web: httpx.AsyncClient) -> None:
@@ -236,3 +301,11 @@ def test_no_cell_starts_as_a_formula_does_and_every_one_can_be_had_back(cell: st
     written = guarded_cell(cell)
     assert not written.startswith(("=", "+", "-", "@", "\t", "\r"))
     assert unguarded_cell(written) == cell
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [("'=1+1", "=1+1"), ("'+49 30", "+49 30"), ("''=x", "'=x"), ("'t Hooft", "'t Hooft"), ("'", "'"), ("=x", "=x")],
+)
+def test_nothing_but_the_guard_of_an_export_is_taken_off(cell: str, text: str) -> None:
+    assert unguarded_cell(cell) == text

@@ -1,13 +1,17 @@
 """Uploads while they are sent: one sender at a time, room in the workspace, what is written down; on both databases."""
 
 import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from anyio import fail_after
-from sqlalchemy import create_engine, text, update
+from sqlalchemy import Engine, create_engine, event, text, update
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 from starlette.types import ASGIApp, Message
@@ -17,8 +21,9 @@ from postrider.doors.web import files
 from postrider.files.claims import claim_upload, give_back, receive_upload, renew_claim
 from postrider.files.links import Linked
 from postrider.files.queries import MOST_BYTES
+from postrider.files.store import path_of
 from postrider.files.tables import StoredFile
-from postrider.kernel.errors import Conflict, LimitReached
+from postrider.kernel.errors import Conflict, LimitReached, NotFound
 from tests.audit.audit_rig import audit_rows, first_break, seal
 from tests.conftest import Installation
 from tests.features.lead_rig import change
@@ -160,8 +165,79 @@ async def test_a_claim_that_a_dead_process_held_runs_out_and_whoever_had_it_gets
     assert (await web.put(made["putUrl"], content=CSV)).status_code == 201
     sender.part(CSV[5:], last=True)
     assert await sending == 409
-    assert [path.name for path in kept(installation)] == [made["uploadId"]]
+    assert [path.name.partition(".")[0] for path in kept(installation)] == [made["uploadId"]]
     assert await audit_names(installation) == ["create_upload", "receive_upload"]
+    await installation.call("import_leads_csv", uploadId=made["uploadId"])
+
+
+async def test_a_file_that_cannot_be_put_in_place_is_not_received(
+    installation: Installation, web: httpx.AsyncClient
+) -> None:
+    made = await upload(installation)
+    sender, sending = await begin(installation, made["putUrl"])
+    [unfinished] = kept(installation)
+    unfinished.unlink()
+    sender.part(CSV[5:], last=True)
+    with pytest.raises(FileNotFoundError):
+        await sending
+    assert await audit_names(installation) == ["create_upload"]
+    assert (await web.put(made["putUrl"], content=CSV)).status_code == 201
+    await installation.call("import_leads_csv", uploadId=made["uploadId"])
+
+
+@contextmanager
+def held_up(word: str) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Statements that begin so wait, once they are done, for the second event; the first tells that one does."""
+    there, go_on = threading.Event(), threading.Event()
+
+    def wait(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if statement.startswith(word):
+            there.set()
+            assert go_on.wait(20)
+
+    event.listen(Engine, "after_cursor_execute", wait)
+    try:
+        yield there, go_on
+    finally:
+        go_on.set()
+        event.remove(Engine, "after_cursor_execute", wait)
+
+
+async def test_a_sender_who_is_cut_off_while_it_is_written_down_has_sent_it(
+    installation: Installation, web: httpx.AsyncClient
+) -> None:
+    made = await upload(installation)
+    sender, sending = await begin(installation, made["putUrl"])
+    with held_up("UPDATE stored_files SET state=") as (there, go_on):
+        sender.part(CSV[5:], last=True)
+        assert await asyncio.to_thread(there.wait, 20)
+        sending.cancel()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+    assert (await web.put(made["putUrl"], content=CSV)).status_code == 404
+    assert await audit_names(installation) == ["create_upload", "receive_upload"]
+    await installation.call("import_leads_csv", uploadId=made["uploadId"])
+
+
+async def test_what_a_process_had_in_place_when_it_was_killed_is_not_received_and_goes_with_its_row(
+    installation: Installation, web: httpx.AsyncClient
+) -> None:
+    made = await upload(installation)
+    linked, now = linked_to(installation, made), installation.clock.now()
+    claim = await installation.app.database.write(lambda session: claim_upload(session, linked, now))
+    assert claim is not None
+    path = path_of(installation.app.settings.data_dir, "upload", *linked, claim.token)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CSV)
+    with pytest.raises(NotFound):
+        await installation.call("import_leads_csv", uploadId=made["uploadId"])
+    await change(installation, RUN_OUT)
+    assert (await web.put(made["putUrl"], content=CSV)).status_code == 201
+    assert len(kept(installation)) == 2
+    installation.clock.advance(timedelta(hours=1))
+    await upload(installation)
+    assert kept(installation) == []
 
 
 async def test_a_claim_is_renewed_with_what_arrives(
@@ -202,10 +278,11 @@ async def test_a_claim_is_held_by_its_token_alone(installation: Installation) ->
     await change(installation, RUN_OUT)
     held = await write(lambda session: claim_upload(session, linked, now))
     assert held is not None and held.token != lost.token
-    await write(lambda session: give_back(session, lost))
+    assert await write(lambda session: give_back(session, lost))
     assert not await write(lambda session: renew_claim(session, lost))
     assert not await write(lambda session: receive_upload(session, lost, now))
     assert await write(lambda session: receive_upload(session, held, now))
+    assert not await write(lambda session: give_back(session, held)), "its file is the one that counts"
     assert await write(lambda session: claim_upload(session, linked, now)) is None
 
 

@@ -151,7 +151,13 @@ class OAuthRig:
     async def mcp(
         self, token: str | None, tool: str = "list_tags", path: str = "/mcp", **headers: str
     ) -> httpx.Response:
-        """One modern tools/call with ``token``; its answer as it came."""
+        """One modern tools/call with ``token`` and no arguments; its answer as it came."""
+        return await self.mcp_with(token, tool, {}, path, **headers)
+
+    async def mcp_with(
+        self, token: str | None, tool: str, arguments: dict[str, Any], path: str = "/mcp", **headers: str
+    ) -> httpx.Response:
+        """The same with arguments."""
         meta = {
             "protocolVersion": "2026-07-28",
             "clientInfo": {"name": "test", "version": "1"},
@@ -159,7 +165,7 @@ class OAuthRig:
         }
         params = {
             "name": tool,
-            "arguments": {},
+            "arguments": arguments,
             "_meta": {f"io.modelcontextprotocol/{name}": value for name, value in meta.items()},
         }
         message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}

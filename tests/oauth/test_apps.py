@@ -1,16 +1,28 @@
 """The list of connected apps, and taking one back."""
 
-from datetime import timedelta
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from anyio import fail_after
+from sqlalchemy import create_engine, select, text, update
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
 from postrider.access.people import add_member
 from postrider.audit.tables import AuditEvent
+from postrider.grants.apps import end_app
+from postrider.grants.codes import Presented, redeem_code
+from postrider.grants.queries import Issued, Refusal
 from postrider.grants.tables import Grant, Token
+from postrider.grants.tokens import PURPOSE
 from postrider.kernel.errors import NotFound
-from tests.oauth.rig import REDIRECT, OAuthRig, tokens_in
+from postrider.storage.leases import wall_ms_now
+from tests.oauth.rig import REDIRECT, OAuthRig, answer_in, tokens_in, verifier_and_challenge
 
 
 async def test_a_workspace_sees_its_apps_with_all_that_was_chosen(oauth: OAuthRig) -> None:
@@ -54,6 +66,7 @@ async def test_an_app_of_a_colleague_can_be_taken_back_and_one_of_strangers_not(
         "id": app["id"],
         "name": "Test app",
         "revoked": True,
+        "stillConnected": None,
     }
     assert (await oauth.refresh(tokens)).json()["error"] == "invalid_grant"
     assert (await installation.call("list_connected_apps"))["items"] == []
@@ -109,8 +122,110 @@ async def test_taking_an_app_back_takes_back_all_that_its_person_allowed_and_no_
     for tokens in (bobs, elsewhere):
         assert (await oauth.mcp(tokens.access)).status_code == 200
     again = await oauth.connected(client_id=client_id)
-    await installation.call("revoke_connected_app", id=older)
+    living = (await oauth.grants())[-1].id
+    told = await installation.call("revoke_connected_app", id=older)
+    assert (told["id"], told["revoked"], told["stillConnected"]) == (older, True, living)
     assert (await oauth.mcp(again.access)).status_code == 200, "what was taken back before says nothing about a new yes"
+    assert (await installation.call("revoke_connected_app", id=living))["stillConnected"] is None
+    assert (await installation.call("revoke_connected_app", id=older))["stillConnected"] is None
+
+
+async def test_a_code_on_its_way_goes_with_the_app_and_with_no_other(oauth: OAuthRig) -> None:
+    installation = oauth.installation
+    ann, bob, now = installation.ann, installation.bob, installation.clock.now()
+    await installation.app.database.write(lambda s: add_member(s, ann.workspace_id, bob.user_id, "admin", now))
+    elsewhere = "https://other.test/callback"
+    client_id, other_id = [(await oauth.register(REDIRECT, elsewhere))["client_id"] for _ in range(2)]
+    await oauth.connected(client_id=client_id, scope="read")
+    (grant,) = await oauth.grants()
+    verifier, challenge = verifier_and_challenge()
+    code = await oauth.code(client_id, challenge)
+    others = [
+        (other_id, await oauth.code(other_id, challenge), REDIRECT),
+        (client_id, await oauth.code(client_id, challenge, redirect_uri=elsewhere), elsewhere),
+    ]
+    await oauth.sign_in(bob)
+    for place in (ann.workspace_id, bob.workspace_id):
+        answer = await oauth.consent(oauth.request(client_id, challenge), workspace=[place])
+        others.append((client_id, answer_in(answer.headers["location"])["code"], REDIRECT))
+    assert (await installation.call("revoke_connected_app", id=grant.id))["stillConnected"] is None
+    assert (await oauth.redeem(client_id, code, verifier)).json()["error"] == "invalid_grant"
+    for client, each, uri in others:
+        assert (await oauth.redeem(client, each, verifier, redirect_uri=uri)).status_code == 200
+    await oauth.sign_in(ann)
+    again = await oauth.connected(client_id=client_id, scope="read")
+    assert (await oauth.mcp(again.access)).status_code == 200, "a new yes is a new yes"
+
+
+@dataclass
+class Redemption:
+    """A code of an app that is connected already, as its redemption is called in a session."""
+
+    grant_id: str
+    key: bytes
+    presented: Presented
+    now: datetime
+
+    def redeem(self, session: Session) -> Issued | Refusal:
+        return redeem_code(session, self.key, self.presented, self.now, wall_ms_now())
+
+
+async def step_up(oauth: OAuthRig) -> Redemption:
+    """An app that has asked for more, and been let."""
+    app = oauth.installation.app
+    client_id = (await oauth.register())["client_id"]
+    await oauth.connected(client_id=client_id, scope="read")
+    verifier, challenge = verifier_and_challenge()
+    presented = Presented(await oauth.code(client_id, challenge), client_id, REDIRECT, verifier)
+    (grant,) = await oauth.grants()
+    return Redemption(grant.id, app.vault.derive(PURPOSE), presented, app.clock.now())
+
+
+@contextmanager
+def beside(oauth: OAuthRig) -> Iterator[tuple[Session, Callable[[asyncio.Task[Any]], Awaitable[None]]]]:
+    """A transaction of its own, and what waits until a task waits for its locks, or has ended."""
+    url = oauth.installation.app.settings.database_url
+    assert url is not None
+    engine = create_engine(url, poolclass=NullPool)
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    with Session(engine) as session, engine.connect() as watcher:
+
+        async def waits(task: asyncio.Task[Any]) -> None:
+            while not task.done() and not watcher.execute(waiting).scalar():
+                watcher.rollback()
+                await asyncio.sleep(0)
+
+        yield session, waits
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+async def test_a_redemption_under_way_is_waited_for_and_its_grant_ends_too(oauth: OAuthRig) -> None:
+    redemption = await step_up(oauth)
+    with beside(oauth) as (redeeming, waits), fail_after(30):
+        assert isinstance(redemption.redeem(redeeming), Issued)
+        call = oauth.installation.call("revoke_connected_app", id=redemption.grant_id)
+        revoking = asyncio.create_task(call)
+        await waits(revoking)
+        redeeming.commit()
+        assert (await revoking)["stillConnected"] is None
+    assert [grant.revoked_reason for grant in await oauth.grants()] == ["taken back"] * 2
+    assert await oauth.count(Token) == 0
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+async def test_a_redemption_waits_for_a_revocation_under_way_and_gets_nothing(oauth: OAuthRig) -> None:
+    redemption = await step_up(oauth)
+    (grant,) = await oauth.grants()
+    with beside(oauth) as (revoking, waits), fail_after(30):
+        end_app(revoking, revoking.get_one(Grant, (grant.workspace_id, grant.id)), redemption.now)
+        redeeming = asyncio.create_task(oauth.installation.app.database.write(redemption.redeem))
+        await waits(redeeming)
+        revoking.commit()
+        assert isinstance(await redeeming, Refusal)
+    assert [each.revoked_reason for each in await oauth.grants()] == ["taken back"]
+    assert await oauth.count(Token) == 0
 
 
 async def test_on_a_machine_of_its_own_an_app_is_one_at_every_port(oauth: OAuthRig) -> None:

@@ -1,11 +1,15 @@
 """What a person is shown, and that nothing but their own yes to just that gives an app anything (O9)."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import update
 
 from postrider.access.queries import create_workspace
 from postrider.access.tables import Membership
+from postrider.dispatch import Call
 from postrider.grants.tables import AuthorizationCode, Grant, OAuthClient
+from postrider.kernel.errors import Forbidden
 from tests.conftest import Installation
 from tests.oauth.conftest import on_one_database, rig_of
 from tests.oauth.rig import ALL, REDIRECT, STATE, OAuthRig, Page, answer_in, verifier_and_challenge
@@ -28,6 +32,17 @@ async def test_the_page_says_who_asks_for_what_and_where_the_answer_goes(oauth: 
         assert shown in page.text, shown
     assert Page.of(page).fields["scope"] == ["read", "send"]
     assert Page.of(page).fields["autonomy"] == ["confirm"]
+
+
+@on_one_database
+async def test_the_page_promises_no_more_than_an_app_gets(oauth: OAuthRig) -> None:
+    _, page = await asked(oauth, scope="administer")
+    assert "It makes no keys." in page.text and "make API keys" not in page.text
+    app = replace(oauth.installation.actor(), kind="oauth_grant", autonomy="free")
+    call = Call("create_api_key", {"name": "Mine", "scopes": ["read"]}, app)
+    with pytest.raises(Forbidden) as refused:
+        await oauth.installation.app.dispatcher.call(call)
+    assert refused.value.error_code == "APP_MAKES_NO_KEYS"
 
 
 @on_one_database

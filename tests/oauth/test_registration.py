@@ -1,6 +1,7 @@
 """Apps that register themselves: bounded in rate and number, forgotten when nobody lets them in (O7)."""
 
 import base64
+import re
 from typing import Any
 
 import httpx
@@ -27,6 +28,7 @@ async def test_ten_thousand_registrations_by_one_caller_are_refused_with_a_time_
         assert answer.status_code == 429
     assert 0 < int(answer.headers["retry-after"]) <= 3_600
     assert answer.json()["error"] == "temporarily_unavailable"
+    assert re.fullmatch(r"Too many tries. Try again in (59|60) minutes.", answer.json()["error_description"])
     assert await oauth.count(OAuthClient) == PER_CALLER
 
 

@@ -1,9 +1,12 @@
 """What a connected app may do at the MCP door, how it learns that it needs more, and how soon it is out (T3)."""
 
 from datetime import timedelta
+from functools import partial
 from time import monotonic
+from typing import Any
 
 import anyio
+import httpx
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -101,36 +104,71 @@ async def test_what_is_no_matter_of_scopes_is_told_in_the_result(oauth: OAuthRig
     answer = await oauth.mcp(reader.access, "create_tag")
     assert answer.status_code == 200 and "AUTONOMY_READONLY" in answer.text
     few = await oauth.connected(scope="read")
-    through = await oauth.mcp(few.access, "run_write_operation")
+    for arguments in ({}, {"operation": "no_such"}, {"operation": 5}, {"operation": "list_connected_apps"}):
+        through = await oauth.mcp_with(few.access, "run_write_operation", arguments)
+        assert (through.status_code, "www-authenticate" in through.headers) == (200, False), arguments
+        assert "VALIDATION_ERROR" in through.text, arguments
     absent = await oauth.mcp(few.access, "no_such_tool")
-    assert (through.status_code, "www-authenticate" in through.headers) == (200, False)
     assert absent.status_code in (200, 400) and "Unknown tool" in absent.text
 
 
-@on_one_database
-async def test_an_old_client_is_told_in_the_result(oauth: OAuthRig) -> None:
-    tokens = await oauth.connected(scope="read")
-    headers = {
-        "Authorization": f"Bearer {tokens.access}",
-        "Accept": "application/json, text/event-stream",
-        "MCP-Protocol-Version": "2025-11-25",
-    }
-    hello = {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "old", "version": "1"},
-    }
+async def old_call(oauth: OAuthRig, token: str, tool: str, arguments: dict[str, Any]) -> httpx.Response:
+    """A 2025-11-25 tools/call in a session of its own: no header says which tool it is."""
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
+    headers["MCP-Protocol-Version"] = "2025-11-25"
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "old", "version": "1"}}
     opened = await oauth.http.post(
         "/mcp", headers=headers, json={"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
     )
     assert opened.status_code == 200, opened.text
-    call = {"name": "create_tag", "arguments": {"name": "Hot"}}
-    answer = await oauth.http.post(
+    return await oauth.http.post(
         "/mcp",
         headers={**headers, "Mcp-Session-Id": opened.headers["mcp-session-id"]},
-        json={"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call},
+        json={"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": tool, "arguments": arguments}},
     )
-    assert answer.status_code == 200 and "INSUFFICIENT_SCOPE" in answer.text and '"isError":true' in answer.text
+
+
+@on_one_database
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("create_mailbox", {}),
+        ("run_write_operation", {"operation": "create_mailbox", "arguments": {"email": "ann@ann.test"}}),
+        ("run_write_operation", {"operation": "create_mailbox", "arguments": "of the wrong kind"}),
+    ],
+)
+@pytest.mark.parametrize("era", ["2025-11-25", "2026-07-28"])
+async def test_what_is_called_by_name_or_through_a_run_tool_is_asked_for_alike(
+    oauth: OAuthRig, era: str, tool: str, arguments: dict[str, Any]
+) -> None:
+    tokens = await oauth.connected(scope="read prepare")
+    modern = era == "2026-07-28"
+    answer = await (oauth.mcp_with if modern else partial(old_call, oauth))(tokens.access, tool, arguments)
+    assert answer.status_code == 403, answer.text
+    assert answer.headers["www-authenticate"] == (
+        'Bearer error="insufficient_scope", '
+        f'resource_metadata="{ORIGIN}/.well-known/oauth-protected-resource/mcp", '
+        'scope="read prepare administer"'
+    )
+    events = await oauth.installation.app.database.read(
+        lambda s: list(s.scalars(select(AuditEvent.error_code).where(AuditEvent.operation == "create_mailbox")))
+    )
+    assert events == ["INSUFFICIENT_SCOPE"]
+
+
+@on_one_database
+async def test_an_old_client_may_do_what_it_has_the_scopes_for(oauth: OAuthRig) -> None:
+    tokens = await oauth.connected(scope="read prepare")
+    answer = await old_call(oauth, tokens.access, "run_write_operation", {"operation": "create_tag", "arguments": {}})
+    assert answer.status_code == 200 and "VALIDATION_ERROR" in answer.text and '"isError":true' in answer.text
+
+
+@on_one_database
+async def test_headers_that_name_another_tool_than_the_body_are_refused_as_such(oauth: OAuthRig) -> None:
+    tokens = await oauth.connected(scope="read")
+    for header, tool in (("list_tags", "create_mailbox"), ("create_mailbox", "list_tags")):
+        answer = await oauth.mcp(tokens.access, tool, **{"Mcp-Name": header})
+        assert answer.status_code == 400 and "www-authenticate" not in answer.headers
 
 
 @on_one_database

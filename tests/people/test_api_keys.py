@@ -101,6 +101,7 @@ async def test_a_key_runs_out(installation: Installation) -> None:
         {"autonomy": "boundless"},
         {"toolsets": []},
         {"toolsets": ["../x"]},
+        {"toolsets": ["leads", "campaign"]},
         {"dailySends": -1},
         {"firstDaySends": 10_000_000},
         {"expiresAt": "2001-01-01T00:00:00Z"},

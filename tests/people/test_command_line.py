@@ -50,6 +50,38 @@ def test_people_are_listed_and_let_in_with_a_link(run: Run) -> None:
     assert json.loads(said(run("people", "list", "--json")))[1]["workspaces"][0]["role"] == "member"
 
 
+def test_what_became_of_a_role_is_said_and_an_owner_stays_one(run: Run) -> None:
+    def add(role: str) -> str:
+        return said(run("people", "add", "mia@ann.test", "--name", "Mia", "--role", role)).splitlines()[0]
+
+    assert add("member").startswith("mia@ann.test is in as member.")
+    assert add("admin").startswith("mia@ann.test was member, is admin now.")
+    assert add("admin").startswith("mia@ann.test is admin, as before.")
+    refused = run("people", "add", "ann@ann.test", "--name", "Ann", "--role", "member")
+    assert refused.exit_code == 1 and "owns the workspace" in refused.stderr and "reset-link" in refused.stderr
+    assert "/reset/" not in refused.stdout
+    assert json.loads(said(run("people", "list", "--json")))[0]["workspaces"][0]["role"] == "owner"
+
+
+def test_links_begin_with_the_address_that_is_given(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = run("people", "reset-link", "ann@ann.test")
+    assert "--url" in usual.stderr and "POSTRIDER_PUBLIC_URL" in usual.stderr
+    monkeypatch.setenv("POSTRIDER_PUBLIC_URL", "https://mail.example.com")
+    other = run("people", "reset-link", "ann@ann.test", "--url", "http://127.0.0.1:8742/")
+    assert said(other).startswith("http://127.0.0.1:8742/reset/") and "--url" not in other.stderr
+    added = said(run("people", "add", "mia@ann.test", "--name", "Mia", "--url", "http://localhost:9000"))
+    assert added.splitlines()[-1].startswith("http://localhost:9000/reset/")
+    for wrong in ("127.0.0.1:8742", "ftp://x", "http://[", ""):
+        refused = run("people", "reset-link", "ann@ann.test", "--url", wrong)
+        assert refused.exit_code == 1 and "--url is not a plain http(s) address" in refused.stderr
+
+
+def test_a_key_is_not_narrowed_to_an_area_that_is_not_there(run: Run) -> None:
+    refused = run("keys", "create", "--name", "CI", "--scope", "read", "--toolset", "campaign")
+    assert refused.exit_code == 1 and "no toolset 'campaign'" in refused.stderr and "campaigns" in refused.stderr
+    assert "CI" not in said(run("keys", "list"))
+
+
 def test_a_password_is_asked_for_and_never_an_argument(run: Run, data: Path) -> None:
     done = run("people", "set-password", "ann@ann.test", input=f"{PASSWORD}\n{PASSWORD}\n")
     assert "is set" in said(done) and PASSWORD not in done.output
@@ -128,6 +160,11 @@ def test_apps_are_listed_and_put_out(run: Run, data: Path) -> None:
     assert line.startswith(f"{again}  'Claude'") and line.endswith("; asked 2 times")
     assert "is revoked" in said(run("apps", "revoke", grant_id))
     assert "No app is connected" in said(run("apps", "list"))
+    anew = in_house(data, lambda house: connect(house, house.ann.user_id))
+    told = said(run("apps", "revoke", grant_id))
+    assert "was revoked before" in told and "still connected" in told and f"postrider apps revoke {anew}" in told
+    assert f"{anew} is revoked" in said(run("apps", "revoke", anew))
+    assert f"{grant_id} is revoked" in said(run("apps", "revoke", grant_id))
 
 
 @pytest.mark.parametrize(("word", "status"), [("grant", "granted"), ("deny", "denied")])
@@ -136,6 +173,7 @@ def test_approvals_are_listed_and_answered(run: Run, data: Path, word: str, stat
     waits = in_house(data, ask)
     listed = said(run("approvals", "list"))
     assert waits in listed and "Starting it lets it write to 1,200 people." in listed
+    assert '    Campaign "Spring"\n    From "ann@ann.test"\n' in listed
     assert json.loads(said(run("approvals", "list", "--json")))[0]["people"] == 1_200
     assert "1,200 people" in said(run("approvals", word, waits))
     assert column(data, "SELECT status FROM approvals") == [status]

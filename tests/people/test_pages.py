@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from sqlalchemy import select
@@ -88,12 +88,21 @@ async def connect(house: Installation, user_id: str, name: str = "Claude", works
     return grant_id
 
 
+DETAILS: Final = (
+    'Campaign "Spring"',
+    'From "ann@ann.test"',
+    'To "Lea Example lea@acme.test", "Ben Baker ben@acme.test" and 1,198 more',
+    'Email 1: subject "Hello {{firstName|there}}", text "We make <b>good</b> boxes."',
+)
+
+
 async def ask(
     house: Installation,
     operation: str = "start_campaign",
     credential: str | None = None,
     summary: str = "Starting it lets it write to 1,200 people.",
     people: int = 1_200,
+    details: tuple[str, ...] = DETAILS,
 ) -> str:
     """A call that waits for a person of Ann's workspace; the approval's id."""
     actor = Actor(
@@ -105,7 +114,7 @@ async def ask(
         "confirm",
         "mcp",
     )
-    facts = Facts(summary, "camp_x", "1", "send", people)
+    facts = Facts(summary, "camp_x", "1", "send", people, details=details)
     now = house.clock.now()
     return await house.app.database.write(
         lambda session: ask_person(session, actor, operation, new_id("evt"), facts, now).id
@@ -152,7 +161,10 @@ async def test_the_form_sent_twice_makes_one_key(ann: Person) -> None:
     fields = {**hidden_fields(page, -1), **KEY}
     assert (await ann.client.post("/keys", data=fields)).status_code == 200
     again = await ann.client.post("/keys", data=fields)
-    assert again.status_code == 409 and "sk_" not in again.text
+    assert again.status_code == 409 and not re.search(r"sk_[0-9a-z]{10}_[0-9a-z]{32}", again.text)
+    assert "has made its key already" in again.text and "revoke it" in again.text and "idempotency" not in again.text
+    later = await ann.client.post("/keys", data={**fields, "name": "Another"})
+    assert later.status_code == 409 and "Another</h2>" not in (await ann.get("/keys")).text
     assert (await ann.get("/keys")).text.count("Nightly</h2>") == 1
 
 
@@ -164,6 +176,7 @@ WRONG_KEYS: dict[str, dict[str, Any]] = {
     "a limit in words": {"daily_sends": "many"},
     "a limit below nothing": {"daily_sends": "-1"},
     "another lifetime": {"lifetime": "1000"},
+    "no such area": {"toolset": ["leads", "root"]},
 }
 
 
@@ -208,6 +221,24 @@ async def test_a_member_sees_and_revokes_their_own_apps_only(house: Installation
     assert "Ann&#39;s app" in left and "Mia&#39;s app" not in left
 
 
+async def test_a_member_sees_their_own_app_behind_any_number_of_others(house: Installation, member: Person) -> None:
+    mias_id = await house.app.database.read(lambda s: s.scalar(select(User.id).where(User.email == "mia@ann.test")))
+    assert mias_id is not None
+    mias = await connect(house, mias_id, "Mia's app")
+
+    def crowd(session):  # type: ignore[no-untyped-def]
+        return [add_person(session, f"{n}@ann.test", "Other", house.clock.now()).id for n in range(200)]
+
+    for other in await house.app.database.write(crowd):
+        await connect(house, other)
+    assert len((await house.call("list_connected_apps"))["items"]) == 200
+    page = (await member.get("/apps")).text
+    assert page.count("Mia&#39;s app</h2>") == page.count('class="item"') == 1
+    csrf = {"csrf": hidden_fields(page)["csrf"]}
+    assert (await member.client.post(f"/apps/{mias}/revoke", data=csrf)).status_code == 303
+    assert "No app is connected" in (await member.get("/apps")).text
+
+
 async def test_an_app_that_asked_for_more_is_one_line_and_is_put_out_whole(house: Installation, ann: Person) -> None:
     older = await connect(house, house.ann.user_id)
     stale = hidden_fields((await ann.get("/apps")).text)
@@ -236,6 +267,9 @@ async def test_an_approval_shows_its_facts_and_is_granted_once(house: Installati
         "Starting it lets it write to 1,200 people.",
         "Claude, for ann@ann.test",
         "Runs out",
+        "Campaign &#34;Spring&#34;",
+        "ben@acme.test&#34; and 1,198 more",
+        "We make &lt;b&gt;good&lt;/b&gt; boxes.",
     ):
         assert words in page
     granted = await ann.send(f"/approvals/{waits}", at="/approvals", answer="grant")

@@ -30,6 +30,8 @@ PAGES = {
     "sign-in": "/sign-in",
     "forgotten": "/reset",
     "gone": "/reset/gone",
+    "nowhere": "/nonsense",
+    "not-to-open": "/sign-out",
     "home": "/",
     "approvals": "/approvals",
     "apps": "/apps",
@@ -38,7 +40,7 @@ PAGES = {
     "consent": "/consent",
     "consent-unchecked": "/consent?unchecked=yes",
 }
-PUBLIC = frozenset({"sign-in", "forgotten", "gone"})
+PUBLIC = frozenset({"sign-in", "forgotten", "gone", "nowhere", "not-to-open"})
 KEPT = frozenset(
     {"sign-in-1280", "consent-360", "consent-1280", "approvals-1280", "apps-1280", "keys-1280", "home-360"}
 )
@@ -105,8 +107,10 @@ async def _furnish(app: App) -> None:
     # It asked for more later.
     _, grant_id = [await connect(installation, installation.ann.user_id, "Claude") for _ in range(2)]
     await ask(installation, credential=grant_id)
-    words = "Making an API key lets whoever holds it read in this workspace, without signing in."
-    await ask(installation, "create_api_key", grant_id, words, 0)
+    words = (
+        "Mail of ben@ann.test is sent through smtp.ann.test and read through imap.ann.test, with the password given."
+    )
+    await ask(installation, "create_mailbox", grant_id, words, 0, ())
     now = app.clock.now()
     await app.database.write(
         lambda session: create_workspace(session, installation.ann.user_id, "Second team", now) and None

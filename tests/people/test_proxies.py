@@ -129,6 +129,57 @@ async def test_somebody_behind_a_proxy_gets_a_secure_cookie_and_limits_of_their_
         assert "; Secure" in cookies_of(signed_in)["__Host-postrider-session"]
 
 
+PLAIN_HTTP = {
+    "to the public name": {"X-Forwarded-Host": "mail.example.com"},
+    "to loopback's name": {"X-Forwarded-Host": "127.0.0.1:8742"},
+    "by a local name that the proxy passes on": {"Host": "localhost:8742"},
+}
+
+
+@pytest.mark.parametrize("case", PLAIN_HTTP)
+async def test_who_came_to_the_proxy_by_plain_http_signs_in_nowhere(house: Installation, case: str) -> None:
+    by_http = {"X-Forwarded-For": "203.0.113.8", "X-Forwarded-Proto": "http", **PLAIN_HTTP[case]}
+    async with person_at(house.app, PUBLIC, client=("10.9.9.9", 1)) as person:
+        hidden = hidden_fields((await person.get("/sign-in", headers=BY_PROXY)).text)
+        fields = {**hidden, "email": "ann@ann.test", "password": PASSWORD}
+        for answer in (
+            await person.client.post("/sign-in", data=fields, headers=by_http),
+            await person.get("/sign-in", headers=by_http),
+        ):
+            assert answer.status_code == 403 and "needs https" in answer.text
+            assert "set-cookie" not in answer.headers
+        assert (await person.client.post("/sign-in", data=fields, headers=BY_PROXY)).status_code == 303
+
+
+async def test_a_browser_on_this_machine_needs_no_tls_beside_the_proxy(house: Installation) -> None:
+    async with person_at(house.app, "http://127.0.0.1:8025", client=("127.0.0.1", 1)) as person:
+        signed_in = await person.sign_in("ann@ann.test")
+        assert signed_in.status_code == 303 and "Secure" not in cookies_of(signed_in)["postrider-session"]
+
+
+@pytest.mark.parametrize(("client", "status"), [("127.0.0.1", 303), ("::ffff:127.0.0.1", 303), ("10.9.9.8", 403)])
+async def test_a_proxy_that_is_not_named_is_believed_on_this_machine_only(
+    house: Installation, client: str, status: int
+) -> None:
+    app = replace(house.app, settings=replace(house.app.settings, trusted_proxies=None))
+    async with person_at(app, "http://mail.example.com", client=("127.0.0.1", 1)) as near:
+        hidden = hidden_fields((await near.get("/sign-in")).text)
+        visit = cookies_of(await near.get("/sign-in"))["__Host-postrider-visit"].partition(";")[0]
+    assert hidden
+    async with person_at(app, "http://mail.example.com", client=(client, 1)) as person:
+        shown = await person.get("/sign-in", headers={"Cookie": visit})
+        fields = {**hidden_fields(shown.text), "email": "ann@ann.test", "password": PASSWORD}
+        answer = await person.client.post("/sign-in", data=fields, headers={"Cookie": visit})
+        assert answer.status_code == status
+        assert status == 403 or "; Secure" in cookies_of(answer)["__Host-postrider-session"]
+
+
+async def test_a_client_elsewhere_that_calls_us_by_a_local_name_is_elsewhere(house: Installation) -> None:
+    app = replace(house.app, settings=replace(house.app.settings, trusted_proxies=None, public_url=None))
+    async with person_at(app, "http://127.0.0.1:8025", client=("192.0.2.9", 1)) as person:
+        assert (await person.get("/sign-in")).status_code == 403
+
+
 async def test_without_the_setting_a_forwarded_scheme_opens_nothing(house: Installation) -> None:
     app = replace(house.app, settings=replace(house.app.settings, trusted_proxies=None, public_url=None))
     async with person_at(app, "http://10.9.9.9:8025", Binding("0.0.0.0"), ("10.9.9.8", 1)) as person:

@@ -176,6 +176,7 @@ async def test_who_guesses_is_kept_waiting_and_nobody_else(house: Installation, 
     for password in ("not her password", PASSWORD):
         late = await visitor.sign_in("ann@ann.test", password)
         assert late.status_code == 429 and 0 < int(late.headers["retry-after"]) <= 900
+        assert re.search(r"Try again in 1[45] minutes\.", late.text)
     assert (await visitor.sign_in("bob@bob.test")).status_code == 303
 
 

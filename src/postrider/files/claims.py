@@ -6,7 +6,7 @@ A claim runs out by itself, so that a sender who dies gives the link back. Its t
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Update, update
+from sqlalchemy import ColumnElement, Update, and_, select, update
 from sqlalchemy.orm import Session
 
 from postrider.files.links import Linked
@@ -51,21 +51,29 @@ def renew_claim(session: Session, claim: Claim) -> bool:
     return _changed(session, _open(claim.linked).where(_is_held(claim)).values(claimed_until_ms=until_ms))
 
 
-def give_back(session: Session, claim: Claim) -> None:
-    """The link may be used again."""
+def give_back(session: Session, claim: Claim) -> bool:
+    """The link may be used again, unless the file was received after all; whether it was not, and never will be.
+
+    Somebody who was cut off while it was being marked cannot know that otherwise.
+    """
     _changed(session, _open(claim.linked).where(_is_held(claim)).values(claim=None, claimed_until_ms=None))
+    counts = select(StoredFile.claim).where(_is_of(claim.linked))
+    return session.scalar(counts) != claim.token
 
 
 def receive_upload(session: Session, claim: Claim, now: datetime) -> bool:
-    """Marks the file as there; False when the claim was lost, or the upload is gone."""
+    """Marks the file as there, under the name that has this claim; False when the claim was lost, or the upload is
+    gone."""
     arrived = _open(claim.linked).where(_is_held(claim), StoredFile.expires_at > now)
-    return _changed(session, arrived.values(state="ready", claim=None, claimed_until_ms=None))
+    return _changed(session, arrived.values(state="ready", claimed_until_ms=None))
 
 
 def _open(linked: Linked) -> Update:
-    return update(StoredFile).where(
-        StoredFile.workspace_id == linked.workspace_id, StoredFile.id == linked.file_id, StoredFile.state == "open"
-    )
+    return update(StoredFile).where(_is_of(linked), StoredFile.state == "open")
+
+
+def _is_of(linked: Linked) -> ColumnElement[bool]:
+    return and_(StoredFile.workspace_id == linked.workspace_id, StoredFile.id == linked.file_id)
 
 
 def _is_held(claim: Claim) -> ColumnElement[bool]:

@@ -58,5 +58,5 @@ def create_upload(ctx: Context, request: CreateUpload) -> UploadCreated:
 
 
 def _reached(url: str) -> str:
-    """The address in full, as far as it is known: without a public one, the caller knows by which they came."""
+    """The address in full, as far as it is known: on stdio, and by plain http from elsewhere, it is not."""
     return f"http://ADDRESS-OF-THIS-SERVER{url}" if url.startswith("/") else url

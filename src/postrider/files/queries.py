@@ -1,6 +1,7 @@
 """Rows of files: registering, finding, forgetting."""
 
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -9,17 +10,18 @@ from sqlalchemy.orm import Session
 
 from postrider.access.queries import lock_workspace
 from postrider.files.links import Linked, Purpose, sign_link
-from postrider.files.store import FileKind, remove
+from postrider.files.store import FileKind, old_files, path_of, remove
 from postrider.files.tables import StoredFile
 from postrider.kernel.context import Actor, Context
-from postrider.kernel.errors import LimitReached
-from postrider.kernel.ids import new_id
+from postrider.kernel.errors import LimitReached, NotFound
+from postrider.kernel.ids import check_id, new_id
 from postrider.storage.leases import wall_ms, wall_ms_now
 
 KEPT: Final = timedelta(hours=1)
 MOST_BYTES: Final = 500 * 1024 * 1024
 """Of all files of a workspace together."""
 _SWEEP: Final = 20
+_STRAYS: Final = 500
 
 
 def register_file(ctx: Context, kind: FileKind, name: str, media_type: str, size_bytes: int) -> StoredFile:
@@ -86,17 +88,34 @@ def maker_of(row: StoredFile) -> Actor:
 
 
 def link_to(ctx: Context, purpose: Purpose, row: StoredFile) -> str:
-    """The address of the file for an hour; without a public address only its path."""
+    """The address of the file for an hour; only its path where no address of this server is known."""
     # The life of a link is wall time, whatever the business's clock says.
     expires_ms = wall_ms_now() + int(KEPT.total_seconds()) * 1000
     token = sign_link(ctx.vault, purpose, Linked(row.workspace_id, row.id), expires_ms)
-    return f"{ctx.settings.public_url or ''}/{'files' if purpose == 'fetch' else 'uploads'}/{token}"
+    return f"{ctx.settings.public_url or ctx.base_url or ''}/{'files' if purpose == 'fetch' else 'uploads'}/{token}"
 
 
 def find_file(session: Session, linked: Linked, kind: FileKind, state: str, now: datetime) -> StoredFile | None:
     """The file of this kind in this state, unless it has run out."""
     row = session.get(StoredFile, tuple(linked))
     return row if row is not None and (row.kind, row.state) == (kind, state) and row.expires_at > now else None
+
+
+def sent_file(ctx: Context, upload_id: str) -> Path:
+    """Where the file of an upload is. Raises: InvalidInput, NotFound until the whole of it has been received."""
+    linked = Linked(ctx.workspace_id, check_id(upload_id, "file", "uploadId"))
+    row = find_file(ctx.session, linked, "upload", "ready", ctx.now)
+    if row is None:
+        raise not_sent()
+    return path_of(ctx.settings.data_dir, "upload", *linked, row.claim)
+
+
+def not_sent() -> NotFound:
+    """What an upload is answered whose file is not there."""
+    return NotFound(
+        "There is no such upload, or its file has not been sent.",
+        hint="create_upload gives an address; send the file there with PUT first, within an hour.",
+    )
 
 
 def sweep_files(session: Session, data_dir: Path, now: datetime, workspace_id: str | None = None) -> int:
@@ -111,3 +130,12 @@ def sweep_files(session: Session, data_dir: Path, now: datetime, workspace_id: s
         key = tuple_(StoredFile.workspace_id, StoredFile.id)
         session.execute(delete(StoredFile).where(key.in_([(row[0], row[1]) for row in found])))
     return len(found)
+
+
+def sweep_strays(session: Session, data_dir: Path) -> None:
+    """Deletes old files that no row speaks of, as a process leaves them that was killed."""
+    old = list(islice(old_files(data_dir), _STRAYS))
+    known = set(session.scalars(select(StoredFile.id).where(StoredFile.id.in_({file_id for _, file_id in old}))))
+    for path, file_id in old:
+        if file_id not in known:
+            path.unlink(missing_ok=True)

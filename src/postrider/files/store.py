@@ -1,21 +1,31 @@
-"""Files on disk: one folder for each kind and workspace, each file under its id, readable by this user alone."""
+"""Files on disk: one folder for each kind and workspace, each file under its id, readable by this user alone.
+
+An upload is kept under its id and the claim of whoever sent it: two senders never write to one name, and its row says
+whose file counts.
+"""
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
 from postrider.kernel.ids import check_id, random_text
+from postrider.storage.leases import wall_ms_now
 
 FileKind = Literal["upload", "export"]
 
 FOLDER: Final = "files"
 UNFINISHED: Final = "*/*/*.part"
 """Below the folder: what is still being received."""
+_KEPT: Final = "*/*/file_*"
+_STALE_MS: Final = 86_400_000
 
 
-def path_of(data_dir: Path, kind: FileKind, workspace_id: str, file_id: str) -> Path:
+def path_of(data_dir: Path, kind: FileKind, workspace_id: str, file_id: str, claim: str | None = None) -> Path:
     """Where a file is kept. Only ids of ours become part of a path. Raises: InvalidInput."""
-    return _folder(data_dir, kind, workspace_id) / check_id(file_id, "file", "uploadId")
+    name = check_id(file_id, "file", "uploadId")
+    return _folder(data_dir, kind, workspace_id) / (name if claim is None else f"{name}.{claim}")
 
 
 class Incoming:
@@ -36,9 +46,9 @@ class Incoming:
         self.file.close()
         return size
 
-    def keep(self, data_dir: Path, kind: FileKind, workspace_id: str, file_id: str) -> Path:
+    def keep(self, data_dir: Path, kind: FileKind, workspace_id: str, file_id: str, claim: str | None = None) -> Path:
         """Gives the finished file its name; where it is."""
-        path = path_of(data_dir, kind, workspace_id, file_id)
+        path = path_of(data_dir, kind, workspace_id, file_id, claim)
         os.replace(self._path, path)
         _sync_folder(path.parent)
         return path
@@ -50,8 +60,20 @@ class Incoming:
 
 
 def remove(data_dir: Path, kind: FileKind, workspace_id: str, file_id: str) -> None:
-    """Deletes a file, if it is there."""
-    path_of(data_dir, kind, workspace_id, file_id).unlink(missing_ok=True)
+    """Deletes a file, if it is there, whoever sent it."""
+    path = path_of(data_dir, kind, workspace_id, file_id)
+    for each in (path, *path.parent.glob(f"{path.name}.*")):
+        each.unlink(missing_ok=True)
+
+
+def old_files(data_dir: Path) -> Iterator[tuple[Path, str]]:
+    """Files of a day ago or longer, each with its id."""
+    # Wall time, as the file system has it: the clock of the installation may be a virtual one.
+    before_ms = wall_ms_now() - _STALE_MS
+    for path in (data_dir / FOLDER).glob(_KEPT):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime_ns // 1_000_000 < before_ms:
+                yield path, path.name.partition(".")[0]
 
 
 def _folder(data_dir: Path, kind: FileKind, workspace_id: str) -> Path:

@@ -11,7 +11,7 @@ class StoredFile(Base):
 
     ``name`` is untrusted and only for display. ``created_by``, ``actor_kind``, ``client_id``, ``user_id``: the
     credential that made it. ``claim``: who is sending the file just now, until ``claimed_until_ms`` (wall time since
-    1970).
+    1970); of an upload that is ready, who sent it, which its file is named by.
     """
 
     __tablename__ = "stored_files"

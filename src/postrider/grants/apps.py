@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from postrider.access.queries import stored_autonomy
-from postrider.grants.queries import end_grant
-from postrider.grants.tables import Grant, Token
+from postrider.grants.queries import UNSYNCHRONIZED, end_grant
+from postrider.grants.tables import AuthorizationCode, Grant, Token
+from postrider.grants.tokens import KEPT_MS
 from postrider.kernel.policy import AUTONOMIES, Autonomy, covered_scopes
 from postrider.storage.leases import wall_ms_now
 
@@ -40,8 +41,11 @@ def app_key(grant: Grant) -> AppKey:
     return AppKey(grant.client_id, urlsplit(grant.redirect_uri).hostname, grant.user_id)
 
 
-def living_apps(session: Session, workspace_id: str) -> list[list[Grant]]:
-    """The grants that still have a token, by app; the latest first, both the apps and the grants of each."""
+def living_apps(session: Session, workspace_id: str, user_id: str | None = None) -> list[list[Grant]]:
+    """The grants that still have a token, by app; the latest first, both the apps and the grants of each.
+
+    ``user_id``: of this person only.
+    """
     living = (
         select(Token.digest)
         .where(
@@ -53,6 +57,8 @@ def living_apps(session: Session, workspace_id: str) -> list[list[Grant]]:
         .exists()
     )
     query = select(Grant).where(Grant.workspace_id == workspace_id, Grant.revoked_at.is_(None), living)
+    if user_id is not None:
+        query = query.where(Grant.user_id == user_id)
     apps: dict[AppKey, list[Grant]] = {}
     for grant in session.scalars(query.order_by(Grant.id.desc())):
         apps.setdefault(app_key(grant), []).append(grant)
@@ -60,10 +66,12 @@ def living_apps(session: Session, workspace_id: str) -> list[list[Grant]]:
 
 
 def end_app(session: Session, grant: Grant, now: datetime) -> None:
-    """Ends every grant of the app that ``grant`` belongs to. One that had ended before ends no other: the person may
-    have let the app in again since."""
+    """Ends every grant of the app that ``grant`` belongs to, and the codes on their way to be one. One that had ended
+    before ends no other: the person may have let the app in again since."""
     if grant.revoked_at is not None:
         return
+    # Before the grants are looked for: whoever is redeeming a code holds its row, and has added the grant then.
+    _end_codes(session, grant)
     query = select(Grant).where(
         Grant.workspace_id == grant.workspace_id,
         Grant.client_id == grant.client_id,
@@ -74,6 +82,28 @@ def end_app(session: Session, grant: Grant, now: datetime) -> None:
     for each in session.scalars(query.order_by(Grant.id)).all():
         if app_key(each) == app_key(grant):
             end_grant(session, each.workspace_id, each.id, TAKEN_BACK, now)
+
+
+def living_grant(session: Session, grant: Grant) -> str | None:
+    """By which grant the app that ``grant`` belongs to is still in; None when it is out."""
+    found = living_apps(session, grant.workspace_id, grant.user_id)
+    return next((grants[0].id for grants in found if app_key(grants[0]) == app_key(grant)), None)
+
+
+def _end_codes(session: Session, grant: Grant) -> None:
+    now_ms = wall_ms_now()
+    query = select(AuthorizationCode.digest, AuthorizationCode.redirect_uri).where(
+        AuthorizationCode.workspace_id == grant.workspace_id,
+        AuthorizationCode.client_id == grant.client_id,
+        AuthorizationCode.user_id == grant.user_id,
+        AuthorizationCode.used_ms.is_(None),
+        # Also such as have run out by this machine's clock only; older ones are being swept.
+        AuthorizationCode.expires_ms > now_ms - KEPT_MS,
+    )
+    found = session.execute(query.order_by(AuthorizationCode.digest).with_for_update()).all()
+    digests = [digest for digest, uri in found if urlsplit(uri).hostname == app_key(grant).redirect_host]
+    used = update(AuthorizationCode).where(AuthorizationCode.digest.in_(digests)).values(used_ms=now_ms)
+    session.execute(used, execution_options=UNSYNCHRONIZED)
 
 
 def together(grants: Sequence[Grant]) -> Together:

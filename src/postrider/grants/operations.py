@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlalchemy import select
 
 from postrider.access.tables import User
-from postrider.grants.apps import end_app, living_apps, together
+from postrider.grants.apps import end_app, living_apps, living_grant, together
 from postrider.grants.tables import Grant
 from postrider.kernel.context import Context
 from postrider.kernel.errors import NotFound
@@ -19,7 +19,11 @@ _MOST_SHOWN: Final = 200
 
 
 class ListConnectedApps(Input):
-    """Takes nothing."""
+    """Whose apps."""
+
+    user_id: Annotated[str | None, Field(max_length=40, description="Only those that this person let in (usr_…).")] = (
+        None
+    )
 
 
 class ConnectedApp(Output):
@@ -56,11 +60,13 @@ class RevokeConnectedApp(Input):
 
 
 class RevokedApp(Output):
-    """What was ended."""
+    """What was ended. ``stillConnected``: the app is not out, because this grant of it had ended before and the person
+    has let it in again since: the id of the grant that lives. Null: it is out."""
 
     id: str
     name: UntrustedText
     revoked: bool
+    still_connected: str | None
 
 
 @operation(
@@ -78,7 +84,8 @@ def list_connected_apps(ctx: Context, request: ListConnectedApps) -> ConnectedAp
     stands here once for each person, with all it may do now; grantIds are the credentials that its calls are recorded
     under. API keys are not in the list. End one with revoke_connected_app.
     """
-    apps = living_apps(ctx.session, ctx.workspace_id)[:_MOST_SHOWN]
+    person = None if request.user_id is None else check_id(request.user_id, "usr", "userId")
+    apps = living_apps(ctx.session, ctx.workspace_id, person)[:_MOST_SHOWN]
     query = select(User.id, User.email).where(User.id.in_({grants[0].user_id for grants in apps}))
     emails = {row.id: row.email for row in ctx.session.execute(query)}
     return ConnectedApps(items=[_out(grants, emails[grants[0].user_id]) for grants in apps])
@@ -96,14 +103,16 @@ def revoke_connected_app(ctx: Context, request: RevokeConnectedApp) -> RevokedAp
     """Take back all that a person let an app do, at once: all of its tokens stop working within one second.
 
     What it has started goes on (pause_workspace or pause_campaign stops that). The app can ask again, and a person
-    decides again. Revoking one that is already revoked changes nothing.
+    decides again. Revoking one that is already revoked changes nothing; stillConnected then names the grant by which
+    the app is back in.
     """
     grant_id = check_id(request.id, "grt", "id")
     grant = ctx.session.get(Grant, (ctx.workspace_id, grant_id))
     if grant is None:
         raise NotFound("Connected app not found", hint="list_connected_apps shows the ids.")
     end_app(ctx.session, grant, ctx.now)
-    return RevokedApp(id=grant.id, name=grant.client_name, revoked=True)
+    still = living_grant(ctx.session, grant)
+    return RevokedApp(id=grant.id, name=grant.client_name, revoked=True, still_connected=still)
 
 
 def _out(grants: Sequence[Grant], email: str) -> ConnectedApp:

@@ -13,6 +13,12 @@ apps = typer.Typer(help="Apps that people have let in by signing in.", no_args_i
 approvals = typer.Typer(help="Calls that wait for a person.", no_args_is_help=True)
 
 Workspace = Annotated[str | None, typer.Option("--workspace", "-w", help="Id or name; needed where there are several.")]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        help="The server's address, as postrider serve prints it; else POSTRIDER_PUBLIC_URL or the usual one."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -57,12 +63,13 @@ def people_add(
     name: Annotated[str, typer.Option(help="What they are called.")],
     role: Annotated[Role, typer.Option(help="admin: may also make keys and revoke everybody's apps.")] = Role.MEMBER,
     workspace: Workspace = None,
+    url: Url = None,
 ) -> None:
-    """Let somebody into a workspace, and print a link with which they set a password."""
+    """Let somebody into a workspace, or give them another role, and print a link with which they set a password."""
     from postrider.doors.cli.people import add
 
     with explained():
-        add(email, name, role.value, workspace)
+        add(email, name, role.value, workspace, url)
 
 
 @people.command("set-password")
@@ -75,12 +82,12 @@ def people_set_password(email: Annotated[str, typer.Argument(help="Whose passwor
 
 
 @people.command("reset-link")
-def people_reset_link(email: Annotated[str, typer.Argument(help="Whose password.")]) -> None:
+def people_reset_link(email: Annotated[str, typer.Argument(help="Whose password.")], url: Url = None) -> None:
     """Print a link, good once and for an hour, with which somebody sets a new password."""
     from postrider.doors.cli.people import reset_link
 
     with explained():
-        reset_link(email)
+        reset_link(email, url)
 
 
 @keys.command("list")

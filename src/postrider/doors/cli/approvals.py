@@ -26,6 +26,8 @@ def show(workspace: str | None, as_json: bool) -> None:
     for each in waiting:
         say(f"{each.id}  {each.title}, asked by {each.who!r} for {each.whose} over {each.door}")
         say(f"  {each.summary}")
+        for line in each.details:
+            say(f"    {line}")
         say(f"  Runs out {rfc3339_milliseconds(each.expires_at)}")
     if not waiting:
         say("Nothing waits for an answer.")
@@ -71,6 +73,7 @@ def _fields(each: Shown) -> dict[str, object]:
         "id": fields["id"],
         "operation": fields["title"],
         "summary": fields["summary"],
+        "details": list(each.details),
         "people": fields["people"],
         "firstSendAt": fields["first_send_at"],
         "askedBy": fields["who"],

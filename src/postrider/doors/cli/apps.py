@@ -28,7 +28,11 @@ def show(workspace: str | None, as_json: bool) -> None:
 def revoke(app_id: str, workspace: str | None) -> None:
     """Puts one out."""
     ended = asyncio.run(_call(workspace, "revoke_connected_app", {"id": app_id}))
-    say(f"{ended.id} is revoked.")
+    if ended.still_connected is None:
+        say(f"{ended.id} is revoked.")
+        return
+    say(f"{ended.id} was revoked before. The app was let in again since, and is still connected as")
+    say(f"{ended.still_connected}; put it out with: postrider apps revoke {ended.still_connected}")
 
 
 async def _call(workspace: str | None, operation: str, arguments: dict[str, Any]) -> Any:

@@ -17,6 +17,7 @@ from postrider.dispatch import Call
 from postrider.doors.cli.opening import cli_actor, opened
 from postrider.doors.cli.words import remark, say
 from postrider.doors.heartbeat import engine_runs
+from postrider.kernel.words import counted
 from postrider.kernel.zones import rfc3339_milliseconds
 
 SEALED_WITHIN: Final = timedelta(seconds=10)
@@ -110,13 +111,14 @@ def _instant(at: datetime | None) -> str | None:
 def _say(found: Finding) -> None:
     broken = found.first_break
     if broken is None:
-        say(f"{found.workspace_id}  whole: {found.rows} events are sealed.")
+        say(f"{found.workspace_id}  whole: {counted(found.rows, 'event is', 'events are')} sealed.")
     else:
         where = f"at number {broken.number}" + (f" ({broken.row_id})" if broken.row_id else "")
         say(f"{found.workspace_id}  BROKEN {where}: {BREAK_WORDS[broken.kind]}.")
         say(f"    The {found.rows} events before it are whole; of those behind it nothing can be said.")
     if found.tail.rows:
-        say(f"    {found.tail.rows} are not sealed yet, the oldest since {_instant(found.tail.oldest_at)}.")
+        waiting = counted(found.tail.rows, "is", "are")
+        say(f"    {waiting} not sealed yet, the oldest since {_instant(found.tail.oldest_at)}.")
     if found.late:
         say("    An engine is running and should have sealed them: look for audit_chain_broken or sealer in its log.")
     if found.open_starts:

@@ -16,7 +16,9 @@ from postrider.audit.personal import record_personal
 from postrider.audit.queries import Deed, record
 from postrider.doors.cli.opening import cli_actor, opened
 from postrider.doors.cli.words import remark, say
+from postrider.kernel.errors import InvalidInput
 from postrider.kernel.secret import Secret
+from postrider.settings import plain_address
 
 _USUAL_ADDRESS: Final = "http://127.0.0.1:8025"
 
@@ -44,18 +46,24 @@ def show(as_json: bool) -> None:
         say("Nobody yet. Run: postrider serve, and open the link that it prints.")
 
 
-def add(email: str, name: str, role: str, workspace: str | None) -> None:
-    """Lets somebody into a workspace and prints a link for them."""
-    address, words = check_email(email), check_person_name(name, "--name")
-    link = asyncio.run(_add(address, words, role, workspace))
-    say(f"{address} is in. This link sets their password; it works once, within an hour:")
+def add(email: str, name: str, role: str, workspace: str | None, url: str | None) -> None:
+    """Lets somebody into a workspace, or gives them another role there, and prints a link for them.
+
+    ``url``: what the link begins with, if not the public address, else the usual one.
+    """
+    address, words, base = check_email(email), check_person_name(name, "--name"), _checked_url(url)
+    before, link = asyncio.run(_add(address, words, role, workspace, base))
+    say(f"{address} {_change(before, role)}. This link sets their password; it works once, within an hour:")
     say(link)
+    _remark_address(link)
 
 
-def reset_link(email: str) -> None:
-    """Prints a link with which somebody sets a new password."""
-    say(asyncio.run(_reset_link(check_email(email))))
+def reset_link(email: str, url: str | None) -> None:
+    """Prints a link with which somebody sets a new password. ``url``: see ``add``."""
+    link = asyncio.run(_reset_link(check_email(email), _checked_url(url)))
+    say(link)
     remark("It works once, within an hour, and older ones do not any more. Who opens it signs in as that person.")
+    _remark_address(link)
 
 
 def set_by_hand(email: str) -> None:
@@ -74,25 +82,25 @@ async def _everybody() -> list[known.Known]:
         return await app.database.read(known.people)
 
 
-async def _add(email: str, name: str, role: str, workspace: str | None) -> str:
+async def _add(email: str, name: str, role: str, workspace: str | None, url: str | None) -> tuple[str | None, str]:
     async with opened() as app:
         actor, now = await cli_actor(app, workspace), app.clock.now()
 
-        def write(session: Session) -> str:
+        def write(session: Session) -> tuple[str | None, str]:
             person = known.find_person(session, email) or known.add_person(session, email, name, now)
             wanted = next(each for each in ROLES if each == role)
-            known.add_member(session, actor.workspace_id, person.id, wanted, now)
+            before = known.add_member(session, actor.workspace_id, person.id, wanted, now)
             arguments = app.vault.fingerprint("arguments", json.dumps({"email": email, "role": role}, sort_keys=True))
             record(session, Deed(actor, "let_in", "write", "done", arguments, target_id=person.id), now)
             # Of somebody who belongs to other workspaces too, the link opens those as well.
-            return _link(app, session, person.id, beside=actor.workspace_id)
+            return before, _link(app, session, person.id, url, beside=actor.workspace_id)
 
         return await app.database.write(write)
 
 
-async def _reset_link(email: str) -> str:
+async def _reset_link(email: str, url: str | None) -> str:
     async with opened() as app:
-        return await app.database.write(lambda session: _link(app, session, known.named_person(session, email).id))
+        return await app.database.write(lambda session: _link(app, session, known.named_person(session, email).id, url))
 
 
 async def _exists(email: str) -> None:
@@ -113,7 +121,31 @@ async def _set(email: str, password: Secret) -> None:
         await app.database.write(write)
 
 
-def _link(app: App, session: Session, user_id: str, beside: str | None = None) -> str:
+def _change(before: str | None, role: str) -> str:
+    if before is None:
+        return f"is in as {role}"
+    return f"is {role}, as before" if before == role else f"was {before}, is {role} now"
+
+
+def _checked_url(url: str | None) -> str | None:
+    """What links begin with. Raises: InvalidInput."""
+    address = None if url is None else plain_address(url)
+    if url is not None and address is None:
+        raise InvalidInput(
+            "--url is not a plain http(s) address.", field="url", hint=f"Example: --url {_USUAL_ADDRESS}"
+        )
+    return address
+
+
+def _remark_address(link: str) -> None:
+    if link.startswith(f"{_USUAL_ADDRESS}/"):
+        remark(
+            f"The link begins with the usual address, {_USUAL_ADDRESS}. Where the server listens elsewhere, make "
+            "another one with --url and the address that postrider serve has printed, or set POSTRIDER_PUBLIC_URL."
+        )
+
+
+def _link(app: App, session: Session, user_id: str, url: str | None, beside: str | None = None) -> str:
     token = make_link(session, app.vault.derive(KEY), "reset", user_id, RESET_MS)
     record_personal(session, user_id, "make_reset_link", "cli", app.clock.now(), beside=beside)
-    return f"{app.settings.public_url or _USUAL_ADDRESS}/reset/{token.reveal()}"
+    return f"{url or app.settings.public_url or _USUAL_ADDRESS}/reset/{token.reveal()}"

@@ -51,6 +51,12 @@ def issuer_of(settings: Settings, request: Request) -> Issuer | None:
     return _safe(f"{request.url.scheme}://{host}")
 
 
+def base_of(settings: Settings, request: Request) -> str | None:
+    """The address of this server as whoever sent ``request`` may use it; None where it is not safe."""
+    issuer = issuer_of(settings, request)
+    return None if issuer is None else issuer.url
+
+
 def _safe(url: str) -> Issuer | None:
     try:
         parts = urlsplit(url)

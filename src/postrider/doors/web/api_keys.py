@@ -11,12 +11,19 @@ from postrider.access.safety import safety_of
 from postrider.doors.web.consent import AUTONOMY_WORDS, MOST_DAILY_SENDS, SCOPE_WORDS, read_limit
 from postrider.doors.web.desk import Desk, Visitor, only_administrators, see_other
 from postrider.doors.web.forms import Form
-from postrider.kernel.errors import InvalidInput
+from postrider.kernel.errors import Conflict, InvalidInput
 from postrider.kernel.ids import random_text
 from postrider.kernel.zones import rfc3339_milliseconds
 
 KEYS: Final = "/keys"
 LIFETIMES: Final = {"30": "30 days", "90": "90 days", "365": "a year", "never": "no end"}
+_MADE_BEFORE: Final = ("IDEMPOTENT_ANSWER_NOT_KEPT", "IDEMPOTENCY_KEY_REUSED")
+"""Sent again, a form counts its key's end from another instant: to the dispatcher that is another call."""
+
+_ONCE: Final = (
+    "This form has made its key already, and a key is shown only once. If you did not see it, revoke it above and make "
+    "another one."
+)
 
 
 class KeyPages:
@@ -46,7 +53,11 @@ class KeyPages:
         try:
             made = await self._desk.call(visitor, "create_api_key", self._asked(form), form.one("once"))
         except InvalidInput as error:
-            return await self._page(visitor, form=form, problem=error.message)
+            return await self._page(visitor, form=form, problem=f"{error.message} {error.hint or ''}".rstrip())
+        except Conflict as error:
+            if error.error_code not in _MADE_BEFORE:
+                raise
+            return await self._page(visitor, problem=_ONCE, status=409)
         return await self._page(visitor, made=made)
 
     async def revoke(self, request: Request, visitor: Visitor) -> Response:
@@ -82,6 +93,7 @@ class KeyPages:
         problem: str | None = None,
         made: Any = None,
         done: bool = False,
+        status: int = 400,
     ) -> Response:
         keys = (await self._desk.call(visitor, "list_api_keys", {})).items
         place = visitor.home
@@ -91,7 +103,7 @@ class KeyPages:
             visitor,
             "keys.html",
             here=KEYS,
-            status=200 if problem is None else 400,
+            status=200 if problem is None else status,
             working=[key for key in keys if key.status == "active"],
             ended=[key for key in keys if key.status != "active"],
             form=form,

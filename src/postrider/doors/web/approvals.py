@@ -34,6 +34,7 @@ class Shown:
     place: str
     title: str
     summary: str
+    details: tuple[str, ...]
     people: int
     first_send_at: str | None
     who: str
@@ -126,9 +127,10 @@ def settle(
 
 
 def shown(session: Session, catalogue: Catalogue, row: Approval, place: str, role: str, now: datetime) -> Shown:
-    """An approval as people see it. The facts are in our own words; of the arguments nothing is shown."""
+    """An approval as people see it. The facts are in our own words, and others' stand in quotes; of the arguments
+    nothing is shown."""
     operation = catalogue.find(row.operation)
-    people, first = row.facts.get("people"), row.facts.get("firstSendAt")
+    people, first, details = (row.facts.get(name) for name in ("people", "firstSendAt", "details"))
     out = row.expires_at <= now and row.status in ("pending", "granted")
     return Shown(
         id=row.id,
@@ -136,6 +138,7 @@ def shown(session: Session, catalogue: Catalogue, row: Approval, place: str, rol
         place=place,
         title=row.operation if operation is None else operation.title,
         summary=str(row.facts.get("summary", "")),
+        details=tuple(map(str, details)) if isinstance(details, list) else (),
         people=people if isinstance(people, int) else 0,
         first_send_at=first if isinstance(first, str) else None,
         who=_who(session, row),

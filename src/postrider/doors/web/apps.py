@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from postrider.dispatch import Call
-from postrider.doors.web.consent import AUTONOMY_WORDS, SCOPE_WORDS
+from postrider.doors.web.consent import APP_SCOPE_WORDS, AUTONOMY_WORDS
 from postrider.doors.web.desk import Desk, Visitor, see_other
 from postrider.grants.rules import is_document
 from postrider.kernel.context import ALL_SCOPES
@@ -39,7 +39,7 @@ class AppPages:
             here=APPS,
             apps=await self._apps(visitor),
             is_document=is_document,
-            scope_words=SCOPE_WORDS,
+            scope_words=APP_SCOPE_WORDS,
             autonomies=AUTONOMY_WORDS,
             done=request.query_params.get("done") == "yes",
         )
@@ -54,8 +54,9 @@ class AppPages:
         return see_other(visitor.path(APPS, done="yes"))
 
     async def _apps(self, visitor: Visitor) -> list[Any]:
-        items = (await self._call(visitor, "list_connected_apps", {})).items
-        return [app for app in items if visitor.administers or app.user_id == visitor.person.user_id]
+        whose = {} if visitor.administers else {"userId": visitor.person.user_id}
+        items: list[Any] = (await self._call(visitor, "list_connected_apps", whose)).items
+        return items
 
     async def _call(self, visitor: Visitor, operation: str, arguments: dict[str, str]) -> Any:
         # Everybody may look at, and take back, what they have given themselves: only such apps are let through here.

@@ -20,12 +20,26 @@ SCOPE_WORDS: Final[dict[str, tuple[str, str]]] = {
     "delete": ("Delete", "Delete leads, campaigns and other things, and take addresses off the do-not-contact list."),
     "administer": ("Administer", "Connect mailboxes, make API keys, and decide what others may do."),
 }
-"""What a scope lets an app do: its name, and a sentence."""
+"""What a scope lets a key do: its name, and a sentence."""
+
+APP_SCOPE_WORDS: Final[dict[str, tuple[str, str]]] = SCOPE_WORDS | {
+    "administer": (
+        "Administer",
+        "Connect mailboxes, read the audit log, and put out other apps and API keys. It makes no keys.",
+    ),
+}
+"""The same for a connected app, which makes no keys."""
 
 AUTONOMY_WORDS: Final[dict[Autonomy, tuple[str, str]]] = {
     "readonly": ("Only look", "It reads and changes nothing, whatever is ticked above."),
-    "draft": ("Prepare drafts", "It prepares; it cannot make anything leave, and cannot delete much at once."),
-    "confirm": ("Ask first", "Before mail leaves or data is lost it shows you the facts and needs your yes."),
+    "draft": (
+        "Prepare drafts",
+        "It prepares; it cannot make anything leave, and deletes no leads, campaigns or conversations.",
+    ),
+    "confirm": (
+        "Ask first",
+        "Before mail leaves or data is lost it is told to show you the facts, and has to confirm them.",
+    ),
     "free": ("Act by itself", "It sends and deletes without asking."),
 }
 """How far a credential may go without a person: a name, and a sentence."""
@@ -83,7 +97,7 @@ def consent_page(view: ConsentView) -> HTMLResponse:
         csrf_field=CSRF_FIELD,
         redirect_host=urlsplit(view.redirect_uri).netloc,
         on_this_machine=urlsplit(view.redirect_uri).scheme == "http",
-        scope_words=SCOPE_WORDS,
+        scope_words=APP_SCOPE_WORDS,
         autonomies=AUTONOMY_WORDS,
         most_daily_sends=MOST_DAILY_SENDS,
     )

@@ -84,8 +84,8 @@ class Desk:
                     403,
                     "This page needs https",
                     "Passwords and sessions do not travel over a network that others can listen to.",
-                    "Put a proxy that ends TLS in front and set POSTRIDER_PUBLIC_URL, or use this machine's own "
-                    "address, http://127.0.0.1 (an SSH tunnel leads there from elsewhere).",
+                    "Put a proxy that ends TLS in front, and set POSTRIDER_PUBLIC_URL and POSTRIDER_TRUSTED_PROXIES; "
+                    "or use this machine's own address, http://127.0.0.1 (an SSH tunnel leads there from elsewhere).",
                 )
             try:
                 return await page(request)

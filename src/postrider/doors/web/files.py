@@ -11,14 +11,15 @@ from starlette.routing import BaseRoute, Route
 
 from postrider.audit.queries import Deed, record
 from postrider.doors.installation import Installation
-from postrider.doors.rest.body import check_announced, chunks, too_large
-from postrider.doors.rest.problems import problem_response
+from postrider.doors.rest.body import check_announced, chunks
+from postrider.doors.rest.problems import BodyTooLarge, problem_response
 from postrider.files.claims import CLAIM_SECONDS, Claim, claim_upload, give_back, receive_upload, renew_claim
 from postrider.files.links import Linked, Purpose, read_link
 from postrider.files.queries import find_file, maker_of
 from postrider.files.store import Incoming, path_of
 from postrider.files.tables import StoredFile
 from postrider.kernel.errors import Conflict, InvalidInput, NotFound, PostriderError
+from postrider.kernel.words import counted
 from postrider.storage.leases import wall_ms_now
 
 _UPLOAD_SECONDS: Final = 900.0
@@ -79,29 +80,39 @@ class FilesDoor:
         return claim
 
     async def _receive(self, request: Request, claim: Claim) -> int:
-        kept = False
+        received = False
         try:
-            check_announced(request, claim.size_bytes)
-            incoming = await asyncio.to_thread(Incoming, self._data_dir, "upload", claim.linked.workspace_id)
-            try:
-                size = await self._take_in(request, claim, incoming)
-                await asyncio.to_thread(incoming.finish)
-                await self._database.write(lambda session: self._note_received(session, claim))
-                kept = True
-                await asyncio.to_thread(incoming.keep, self._data_dir, "upload", *claim.linked)
-            finally:
-                await asyncio.to_thread(incoming.discard)
+            check_announced(request, claim.size_bytes, _too_long)
+            size = await self._keep(request, claim)
+            # What is committed as ready is in place by then.
+            await self._database.write(lambda session: self._note_received(session, claim))
+            received = True
         finally:
-            if not kept:
-                await self._database.write(lambda session: give_back(session, claim))
+            if not received:
+                await self._give_back(claim)
         return size
+
+    async def _keep(self, request: Request, claim: Claim) -> int:
+        incoming = await asyncio.to_thread(Incoming, self._data_dir, "upload", claim.linked.workspace_id)
+        try:
+            size = await self._take_in(request, claim, incoming)
+            await asyncio.to_thread(incoming.finish)
+            await asyncio.to_thread(incoming.keep, self._data_dir, "upload", *claim.linked, claim.token)
+        finally:
+            await asyncio.to_thread(incoming.discard)
+        return size
+
+    async def _give_back(self, claim: Claim) -> None:
+        if await self._database.write(lambda session: give_back(session, claim)):
+            path = path_of(self._data_dir, "upload", *claim.linked, claim.token)
+            await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def _take_in(self, request: Request, claim: Claim, incoming: Incoming) -> int:
         size, renewed = 0, time.monotonic()
         async for chunk in chunks(request, _UPLOAD_SECONDS):
             size += len(chunk)
             if size > claim.size_bytes:
-                raise too_large(claim.size_bytes)
+                raise _too_long(claim.size_bytes)
             await asyncio.to_thread(incoming.file.write, chunk)
             if time.monotonic() - renewed > CLAIM_SECONDS / 3:
                 if not await self._database.write(lambda session: renew_claim(session, claim)):
@@ -138,6 +149,14 @@ class FilesDoor:
 
 def _unknown() -> NotFound:
     return NotFound("There is no such file, or no longer.", hint="Links work for an hour; ask for a new one.")
+
+
+def _too_long(announced_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The file is longer than the {counted(announced_bytes, 'byte', 'bytes')} announced for it.",
+        hint="Create another upload with its exact size, and send the file there.",
+        details={"limitBytes": announced_bytes},
+    )
 
 
 def _lost() -> Conflict:

@@ -2,6 +2,7 @@
 
 import hmac
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -52,12 +53,22 @@ def check_csrf(who: Person | Visit, form: Form) -> None:
         )
 
 
+def is_local(request: Request) -> bool:
+    """Whether the client, as far as proxies that are believed tell, is on this machine."""
+    try:
+        address = ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
 class Sessions:
     """Recognises browsers. Sessions are held as rows; a cookie holds 260 random bits and nothing else."""
 
     def __init__(self, installation: Installation) -> None:
         self._database = installation.database
-        self._public_url = installation.settings.public_url
+        self._settings = installation.settings
         self._key = installation.vault.derive("web-sessions")
         self._csrf_key = installation.vault.derive("web-csrf")
 
@@ -99,15 +110,21 @@ class Sessions:
         self._set(request, response, _VISIT, visit.token, _VISIT_SECONDS)
 
     def is_secure(self, request: Request) -> bool:
-        """Whether the browser spoke https, to us or to a proxy in front of us."""
-        if request.url.scheme == "https":
-            return True
-        public = urlsplit(self._public_url or "")
+        """Whether the browser spoke https, to us or to a proxy in front of us.
+
+        A proxy that the settings name says so. Of one that they do not name, the name that was called is all there is.
+        """
+        if request.url.scheme == "https" or self._settings.trusted_proxies is not None:
+            return request.url.scheme == "https"
+        public = urlsplit(self._settings.public_url or "")
         return public.scheme == "https" and request.headers.get("host", "").lower() == public.netloc.lower()
 
     def is_safe(self, request: Request) -> bool:
         """Whether a password or a cookie may travel this way: by https, or without leaving the machine."""
-        return self.is_secure(request) or (request.url.hostname or "") in _LOOPBACK
+        if request.url.scheme == "https":
+            return True
+        # A proxy on this machine that the settings do not name looks like a local client, so the host counts as well.
+        return is_local(request) and (self.is_secure(request) or (request.url.hostname or "") in _LOOPBACK)
 
     def _person(self, found: SignedIn) -> Person:
         csrf = keyed_digest(self._csrf_key, b"session\0" + found.digest).hex()

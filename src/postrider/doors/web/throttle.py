@@ -10,8 +10,10 @@ from typing import Final
 from starlette.requests import Request
 
 from postrider.kernel.errors import LimitReached
+from postrider.kernel.words import counted
 
 _REMEMBERED: Final = 20_000
+_MINUTE: Final = 60
 _V6_NETWORK: Final = 64
 """Who has one IPv6 address has this whole network of them."""
 
@@ -39,7 +41,8 @@ class Throttle:
             count = self._counts[key] = _Count(now, 0)
         if count.tries >= self._most:
             wait = int(self._seconds - (now - count.since)) + 1
-            raise LimitReached("Too many tries.", retry_after_seconds=wait, hint="Wait a while, then try again.")
+            # In the message itself: where OAuth words the answer there is no hint.
+            raise LimitReached(f"Too many tries. Try again in {_in_words(wait)}.", retry_after_seconds=wait)
         count.tries += 1
         self._counts.move_to_end(key)
         if len(self._counts) > _REMEMBERED:
@@ -48,6 +51,12 @@ class Throttle:
     def forgive(self, *name: str) -> None:
         """Forgets the tries of a name: the last one was right."""
         self._counts.pop("\0".join(name), None)
+
+
+def _in_words(seconds: int) -> str:
+    if seconds <= _MINUTE:
+        return counted(seconds, "second", "seconds")
+    return f"{-(-seconds // _MINUTE)} minutes"
 
 
 def address_of(request: Request) -> str:
