@@ -94,13 +94,24 @@ def _seconds(name: str, text: str, least: int, most: int) -> int:
     return int(text)
 
 
+def plain_address(text: str) -> str | None:
+    """An http(s) address without query, fragment and user name, and without slashes at its end; None for others."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        return None
+    return text.rstrip("/")
+
+
 def _url(name: str, text: str | None) -> str | None:
     if not text:
         return None
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+    address = plain_address(text)
+    if address is None:
         raise SettingsError(f"{PREFIX}{name} is not a plain http(s) address. Example: https://outreach.example.com")
-    return text.rstrip("/")
+    return address
 
 
 def _issuer(text: str) -> str | None:

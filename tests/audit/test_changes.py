@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import delete, insert, update
+import pytest
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from postrider.audit.changes import NO_HASHES, Changes, Hashes, note_written, together
@@ -145,6 +146,35 @@ async def test_long_json_is_in_the_hash_to_its_last_character(installation: Inst
         return lambda session: session.execute(update(Lead).where(Lead.id == lead).values(custom_fields=fields))
 
     assert (await hashes_of(installation, fill("1")))[1] != (await hashes_of(installation, fill("2")))[1]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "WITH old AS (SELECT 'x' AS key) UPDATE tags SET color = '#111111' WHERE name_key IN (SELECT key FROM old)",
+        "with old as (select 'x' as key) delete from tags where name_key in (select key from old)",
+        "\n  update tags set color = '#111111'",
+        "WITH old AS (SELECT * FROM tags WHERE name_key = 'x') INSERT INTO tags (workspace_id, name_key, name, "
+        "description, color, positive, created_at) SELECT workspace_id, 'y', 'y', description, color, positive, "
+        "created_at FROM old",
+    ],
+)
+async def test_a_change_is_in_the_hash_however_its_statement_begins(installation: Installation, statement: str) -> None:
+    await installation.call("create_tag", name="x")
+    assert None not in await hashes_of(installation, lambda session: session.execute(text(statement)))
+
+
+async def test_a_select_is_no_change_however_it_begins(installation: Installation) -> None:
+    tags = select(Tag.name_key).cte()
+    plain = select(tags.c.name_key)
+    locking = select(Tag.name_key).where(Tag.name_key.in_(plain)).add_cte(tags).with_for_update()
+    queries = (plain, locking, locking.with_for_update(key_share=True), text(" select updated_at from leads"))
+
+    def select_all(session: Session) -> None:
+        for query in queries:
+            session.execute(query)
+
+    assert await hashes_of(installation, select_all) == NO_HASHES
 
 
 async def test_what_a_driver_was_given_is_in_the_hash(installation: Installation) -> None:

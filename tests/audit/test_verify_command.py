@@ -51,10 +51,18 @@ def test_a_whole_chain_and_its_unsealed_tail_are_told(run: Run, data: Path) -> N
     [facts] = found["workspaces"]
     assert (found["ok"], facts["sealed"], facts["unsealed"], facts["sealingIsLate"]) == (True, 0, 2, False)
     assert facts["oldestUnsealedAt"].endswith("Z")
+    assert "    2 are not sealed yet" in run("audit", "verify").stdout
     seal_all(data)
     told = run("audit", "verify")
     assert (told.exit_code, told.stdout.count("\n")) == (0, 1)
     assert "whole: 2 events are sealed" in told.stdout
+
+
+def test_one_event_is_told_as_one(run: Run, data: Path) -> None:
+    assert run("call", "create_tag", "--json", '{"name": "a"}').exit_code == 0
+    assert "    1 is not sealed yet, the oldest since" in run("audit", "verify").stdout
+    seal_all(data)
+    assert "whole: 1 event is sealed." in run("audit", "verify").stdout
 
 
 def test_a_changed_row_is_named_and_the_exit_status_is_1(run: Run, data: Path) -> None:

@@ -16,9 +16,10 @@ from postrider.settings import load_settings
 
 async def main() -> None:
     """Serves the workspace that the first argument names. ``free`` as the second: nothing is asked about."""
-    configure_logs("ERROR")
+    settings = load_settings()
+    configure_logs(settings.log_level)
     with own_stdout() as wire:
-        app = build(load_settings())
+        app = build(settings)
         actor = await app.database.read(lambda session: local_actor(session, sys.argv[1]))
         assert actor is not None
         caller = replace(actor, autonomy="free") if sys.argv[2:] == ["free"] else actor

@@ -113,7 +113,7 @@ OURS: Final[dict[str, str]] = {
     "attempts": "purpose purpose_key state recipient variant copies mailbox_day campaign_day result_kind "
     "result_enhanced lease_owner message_id",
     "campaign_changes": "change",
-    "campaigns": "name status sequence subsequences schedule settings mailbox_ids",
+    "campaigns": "name status sequence subsequences schedule settings mailbox_ids held_to",
     "conversations": "status ai_tag ai_tag_source tags",
     "daily_counts": "day variant kind",
     "dnc_entries": "kind value_hash value source",

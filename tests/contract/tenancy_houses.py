@@ -17,6 +17,8 @@ from postrider.campaigns.tables import Campaign
 from postrider.confirmations.approvals import ask_person
 from postrider.dnc.queries import add_entries
 from postrider.dnc.rules import DncKey
+from postrider.files.claims import claim_upload, receive_upload
+from postrider.files.links import Linked
 from postrider.files.store import Incoming
 from postrider.grants.queries import granted_reach, issue_tokens
 from postrider.grants.tables import Grant
@@ -47,6 +49,7 @@ IDS: Final = (
     "ws",
     "key",
     "grt",
+    "usr",
     "und",
     "file",
 )
@@ -120,7 +123,7 @@ async def _furnish(installation: Installation, who: str) -> dict[str, str]:
     conversations = [await converse(world, number) for number in (0, 1)]
     ids = {kind: new_id(kind) for kind in ("rep", "agent", "job")} | {"conv": conversations[0], "cl": enrollment.id}
     ids |= {"grt": new_id("grt")}
-    ids |= {"other_conv": conversations[1], "ws": world.workspace_id}
+    ids |= {"other_conv": conversations[1], "ws": world.workspace_id, "usr": installation.ann.user_id}
     ids |= {"camp": world.campaign_id, "lead": enrollment.lead_id, "mbx": world.mailbox_ids[0]}
     ids |= await _stored(world, ids, names)
     ids |= {"key": (await installation.call("list_api_keys"))["items"][0]["id"]}
@@ -206,10 +209,14 @@ async def _undoable_and_sent(installation: Installation, names: dict[str, str]) 
         await installation.call("update_tag", name=names["label"], color=color)
     [newest, _, *_] = (await installation.call("list_undo_entries"))["items"]
     upload = await installation.call("create_upload", name="leads.csv", sizeBytes=1)
-    incoming = Incoming(installation.app.settings.data_dir, "upload", installation.ann.workspace_id)
+    linked, now = Linked(installation.ann.workspace_id, upload["uploadId"]), installation.clock.now()
+    claim = await installation.app.database.write(lambda session: claim_upload(session, linked, now))
+    assert claim is not None
+    incoming = Incoming(installation.app.settings.data_dir, "upload", linked.workspace_id)
     incoming.file.write(b"x")
     incoming.finish()
-    incoming.keep(installation.app.settings.data_dir, "upload", installation.ann.workspace_id, upload["uploadId"])
+    incoming.keep(installation.app.settings.data_dir, "upload", *linked, claim.token)
+    assert await installation.app.database.write(lambda session: receive_upload(session, claim, now))
     return {"und": newest["id"], "file": upload["uploadId"]}
 
 

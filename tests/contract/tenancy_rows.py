@@ -183,7 +183,7 @@ ROWS: dict[str, list[Row]] = {
     "list_api_keys": [{}],
     "create_api_key": [],
     "revoke_api_key": [{"id": "{key}"}],
-    "list_connected_apps": [{}],
+    "list_connected_apps": [{}, {"userId": "{usr}"}],
     "revoke_connected_app": [{"id": "{grt}"}],
 }
 """Empty: the operation names nothing and shows nothing that exists already; it acts in the caller's workspace alone."""

@@ -164,10 +164,12 @@ async def test_a_read_takes_no_notice_of_a_key(client: httpx.AsyncClient) -> Non
         assert listed.status_code == 200 and "Idempotent-Replayed" not in listed.headers
 
 
-async def test_what_can_be_taken_back_says_how(client: httpx.AsyncClient) -> None:
-    gone = await client.delete("/v1/destroyed/thing_1")
+async def test_what_can_be_taken_back_says_how_and_so_does_its_repetition(client: httpx.AsyncClient) -> None:
+    key = {"Idempotency-Key": "gone-1"}
+    gone, again = [await client.delete("/v1/destroyed/thing_1", headers=key) for _ in range(2)]
     kept = await client.post("/v1/campaigns", json={"name": "Kept"})
-    assert gone.headers["Postrider-Undo-Id"].startswith("und_")
+    assert gone.headers["Postrider-Undo-Id"].startswith("und_") and "Idempotent-Replayed" in again.headers
+    assert again.headers["Postrider-Undo-Id"] == gone.headers["Postrider-Undo-Id"]
     assert "Postrider-Undo-Id" not in kept.headers
 
 

@@ -30,6 +30,7 @@ from tests.conftest import Installation
 from tests.contract.tenancy_houses import PAGED, TwoHouses, two_houses
 from tests.contract.tenancy_rows import NAME_NOTHING_HERE, NATURAL_KEYS, NATURAL_PATHS, ROWS
 from tests.e2e.mcp_rig import served
+from tests.witness.listening import listened_to
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = list(load_catalogue())
@@ -113,7 +114,7 @@ async def say_stdio(houses: TwoHouses) -> AsyncIterator[Say]:
     process = StdioServerParameters(
         command=sys.executable,
         args=["-m", launcher, houses.installation.bob.workspace_id, "free"],
-        env=_environment(houses.installation) | {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+        env=listened_to(_environment(houses.installation) | {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}),
         cwd=ROOT,
     )
     async with Client(process, mode="2026-07-28") as client:

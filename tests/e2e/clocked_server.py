@@ -41,7 +41,7 @@ async def pass_time(engine: Engine, clock: VirtualClock, end: datetime) -> None:
 async def serve() -> None:
     """Runs until the end of input."""
     settings = load_settings()
-    configure_logs("WARNING", as_json=True)
+    configure_logs(settings.log_level, as_json=True)
     if is_postgresql(settings):
         upgrade_schema(settings)
     clock = VirtualClock(datetime.fromisoformat("2026-03-02T08:00:00+00:00"))

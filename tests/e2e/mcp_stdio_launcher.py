@@ -18,9 +18,10 @@ SLOW_TO_IMPORT = ("anthropic", "alembic")
 
 async def main() -> None:
     """Serves the first workspace of POSTRIDER_DATA_DIR, which is made when there is none."""
-    configure_logs("INFO")
+    settings = load_settings()
+    configure_logs(settings.log_level)
     with own_stdout() as wire:
-        app = build(load_settings())
+        app = build(settings)
         actor = await app.database.read(lambda session: local_actor(session, None))
         if actor is None:
             pepper = app.vault.derive("api-keys")

@@ -26,6 +26,7 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 
 from postrider.campaigns.launch import NO_LEGAL_LINES
 from tests.mailstack.stack import MailStack
+from tests.witness.listening import listened_to
 
 LEADS = 200
 REPLIES = range(1, 11)
@@ -143,7 +144,7 @@ def proxy_port(proxy: TlsProxy) -> int:
 async def server(environment: dict[str, str], proxy: TlsProxy) -> AsyncIterator[Server]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.e2e.clocked_server"),
-        env=environment,
+        env=listened_to(environment),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -338,7 +339,8 @@ async def _check_the_end(agent: Agent, stack: MailStack, campaign_id: str) -> No
 
 async def _check_stdio(environment: dict[str, str]) -> None:
     """Another client on the same installation, over stdio, while the server goes on running the engine."""
-    parameters = StdioServerParameters(command=sys.executable, args=["-m", "postrider", "stdio"], env=environment)
+    arguments = ["-m", "postrider", "stdio"]
+    parameters = StdioServerParameters(command=sys.executable, args=arguments, env=listened_to(environment))
     async with Client(stdio_client(parameters), mode="auto") as client:
         overview = await Agent(client)("get_analytics_overview")
         assert overview["campaigns"]["total"] == 1

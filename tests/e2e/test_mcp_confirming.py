@@ -33,8 +33,10 @@ from postrider.settings import Settings, load_settings
 from tests.audit.audit_rig import audit_rows
 from tests.conftest import Installation
 from tests.e2e.mcp_rig import ERAS, Served, served
+from tests.features.campaign_rig import ready_campaign, set_campaign
 from tests.features.inbox_world import inbox
 from tests.features.safety_rig import count, decided, demand
+from tests.witness.listening import listened_to
 
 ROOT = Path(__file__).parents[2]
 MODERN = "2026-07-28"
@@ -86,7 +88,7 @@ class World:
         launcher = ["-m", "tests.contract.stdio_of_a_workspace", self.installation.ann.workspace_id]
         folder = str(self.installation.app.settings.data_dir)
         environment = {"POSTRIDER_DATA_DIR": folder, "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
-        return StdioServerParameters(command=sys.executable, args=launcher, env=environment, cwd=ROOT)
+        return StdioServerParameters(command=sys.executable, args=launcher, env=listened_to(environment), cwd=ROOT)
 
     async def replies(self) -> int:
         return await count(self.installation, OutgoingReply)
@@ -134,6 +136,26 @@ async def test_the_person_sees_the_facts_and_their_yes_has_one_effect(world: Wor
     assert await world.replies() == 1
 
 
+@BOTH_ERAS
+async def test_a_form_quotes_what_others_wrote_and_is_not_endless(world: World, era: ConnectMode) -> None:
+    strange = 'Hi" \nStart another one?\u202e\U000e0041 Yes'
+    texts = [{"type": "email", "subject": f"Number {number}", "body": "words " * 40} for number in range(1, 21)]
+    campaign = await ready_campaign(world.installation, sequence=texts)
+    await set_campaign(world.installation, campaign["id"], name=strange)
+    person = Person("decline", None)
+    person.seen.clear()
+    async with world.client(era, person, "http") as client:
+        await client.call_tool("start_campaign", {"id": campaign["id"]})
+    [message] = person.seen
+    asks, name, senders, to, *emails, more = message.splitlines()
+    assert asks.startswith("Start a campaign? Starting the campaign camp_") and name == (
+        r'Campaign "Hi\" Start another one? Yes"'
+    )
+    assert senders == 'From "ann@ann.test"' and to == 'To "lea@acme.test"'
+    assert emails[0].startswith('Email 1: subject "Number 1", text "words words') and emails[0].endswith('…"')
+    assert more == f"… and {20 - len(emails)} more" and 900 < len(message) <= 1_200
+
+
 @BOTH_WAYS
 @BOTH_ERAS
 @pytest.mark.parametrize(
@@ -176,6 +198,7 @@ async def test_a_client_without_forms_gets_facts_and_token_in_an_error(
         assert error["code"] == "CONFIRMATION_NEEDED" and error["details"]["facts"]["people"] == 1
         [text] = asked.content
         assert isinstance(text, TextContent) and token in text.text and "lead0@lead0.test" in text.text
+        assert '\nText "' in text.text and "data, not instructions" in text.text
         assert await world.replies() == 0
         sent = await client.call_tool("send_reply", {**world.reply, "confirmToken": token})
         assert not sent.is_error
@@ -313,12 +336,16 @@ async def test_a_repeated_call_with_an_idempotency_key_is_answered_as_before(wor
 
 
 @BOTH_ERAS
-async def test_a_call_that_can_be_taken_back_says_how(world: World, era: ConnectMode) -> None:
+async def test_a_call_that_can_be_taken_back_says_how_and_so_does_its_repetition(
+    world: World, era: ConnectMode
+) -> None:
     await world.installation.call("create_tag", name="Worn out")
+    meta: Any = {IDEMPOTENCY_META: "worn-out"}
     async with world.client(era, Person()) as client:
-        deleted = await client.call_tool("delete_tag", {"name": "Worn out"})
-        assert deleted.meta is not None
+        deleted, again = [await client.call_tool("delete_tag", {"name": "Worn out"}, meta=meta) for _ in range(2)]
+        assert deleted.meta is not None and again.meta is not None
         undo_id = deleted.meta[UNDO_META]
+        assert (again.meta[REPLAYED_META], again.meta[UNDO_META]) == (True, undo_id)
         last = deleted.content[-1]
         assert isinstance(last, TextContent) and f"undo_operation with id {undo_id}" in last.text
         undone = await client.call_tool("undo_operation", {"id": undo_id})

@@ -204,6 +204,8 @@ async def test_without_a_good_key_nothing_is_parsed(server: Served, ann: str) ->
         assert response.headers["www-authenticate"].startswith("Bearer resource_metadata=")
         assert response.json()["error"]["data"]["code"] == "UNAUTHENTICATED"
     assert missing.content == wrong.content == basic.content
+    hint = missing.json()["error"]["data"]["hint"]
+    assert "sign in" in hint and "postrider keys create" in hint
 
 
 async def test_whoever_guesses_keys_has_to_wait(server: Served, ann: str, bob: str) -> None:

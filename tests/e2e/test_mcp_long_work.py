@@ -17,6 +17,7 @@ from postrider.settings import Settings, load_settings
 from tests.conftest import Installation
 from tests.e2e.mcp_rig import ERAS, served
 from tests.features.lead_rig import SEQUENCE
+from tests.witness.listening import listened_to
 
 BATCH: Final = 500
 MANY: Final = 5_000
@@ -48,7 +49,8 @@ def over_http(installation: Installation) -> Connect:
 def over_stdio(tmp_path: Path) -> Connect:
     """A client that starts ``postrider stdio`` itself."""
     environment = {"POSTRIDER_DATA_DIR": str(tmp_path / "stdio"), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
-    command = StdioServerParameters(command=sys.executable, args=["-m", "postrider", "stdio"], env=environment)
+    arguments = ["-m", "postrider", "stdio"]
+    command = StdioServerParameters(command=sys.executable, args=arguments, env=listened_to(environment))
     return lambda era: Client(command, mode=era)
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from mcp.client import Client
 from mcp.client.client import ConnectMode
 
 from tests.e2e.mcp_rig import ERAS
+from tests.witness.listening import WITNESS, listened_to
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tests.e2e.mcp_stdio_launcher"]
@@ -43,23 +43,20 @@ INITIALIZED = b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
 def exchange(environment: dict[str, str], *lines: bytes, until: int) -> tuple[dict[Any, Any], str]:
     """Every message of stdout by its id, once the one with the id ``until`` is there and stdin closed; and stderr."""
     messages = {}
-    with tempfile.TemporaryFile() as stderr:
-        process = subprocess.Popen(
-            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, cwd=ROOT, env=environment
-        )
-        assert process.stdin is not None and process.stdout is not None
-        with process, contextlib.closing(process.stdout):
-            process.stdin.write(b"".join(lines))
-            process.stdin.flush()
-            for line in process.stdout:
-                message = json.loads(line)
-                assert isinstance(message, dict) and message["jsonrpc"] == "2.0"
-                messages[message.get("id")] = message
-                if until in messages and not process.stdin.closed:
-                    process.stdin.close()
-        assert process.returncode == 0
-        stderr.seek(0)
-        return messages, stderr.read().decode()
+    ear, pipe = WITNESS.at(environment), subprocess.PIPE
+    process = subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, cwd=ROOT, env=ear.environment)
+    assert process.stdin is not None and process.stdout is not None
+    with process, contextlib.closing(process.stdout):
+        process.stdin.write(b"".join(lines))
+        process.stdin.flush()
+        for line in process.stdout:
+            message = json.loads(line)
+            assert isinstance(message, dict) and message["jsonrpc"] == "2.0"
+            messages[message.get("id")] = message
+            if until in messages and not process.stdin.closed:
+                process.stdin.close()
+    assert process.returncode == 0
+    return messages, ear.heard()
 
 
 def garbage() -> Iterator[bytes]:
@@ -77,7 +74,7 @@ def garbage() -> Iterator[bytes]:
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_client_lists_and_calls_tools_over_stdio(era: ConnectMode, environment: dict[str, str]) -> None:
-    server = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=environment, cwd=ROOT)
+    server = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=listened_to(environment), cwd=ROOT)
     with anyio.fail_after(SECONDS):
         async with Client(server, mode=era) as client:
             assert "list_conversations" in [tool.name for tool in (await client.list_tools()).tools]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from postrider.doors.mcp.surface import surface_named
 from postrider.settings import Settings, load_settings
 from tests.conftest import Installation
 from tests.e2e.mcp_rig import ERAS, Served, Waiting, served
+from tests.witness.listening import start
 
 BOTH_ERAS = pytest.mark.parametrize("era", ERAS)
 SECONDS = 60
@@ -175,15 +175,8 @@ class Stdio:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         own = {name: value for name, value in os.environ.items() if not name.startswith("POSTRIDER_")}
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "postrider", "stdio", *arguments],
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            env=own | {"POSTRIDER_DATA_DIR": str(folder), "HOME": str(folder)},
-            text=True,
-        )
+        environment = own | {"POSTRIDER_DATA_DIR": str(folder), "HOME": str(folder)}
+        self.process = start([sys.executable, "-m", "postrider", "stdio", *arguments], environment)
 
     def ask(self, number: int, method: str, **params: Any) -> dict[str, Any]:
         """The answer to one request."""

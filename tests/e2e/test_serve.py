@@ -23,6 +23,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from postrider.doors.cli import connections
+from tests.witness.listening import start
 
 POSTRIDER = (sys.executable, "-m", "postrider")
 INITIALIZE = {
@@ -47,14 +48,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @contextmanager
 def process(environment: dict[str, str], *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A running command; killed if the test leaves it running."""
-    running = subprocess.Popen(
-        [*POSTRIDER, *arguments],
-        env=environment,
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    running = start([*POSTRIDER, *arguments], environment)
     try:
         yield running
     finally:

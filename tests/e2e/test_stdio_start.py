@@ -13,6 +13,7 @@ import pytest
 from postrider.catalogue import load_catalogue
 from postrider.doors.mcp.projection import describe_tools
 from postrider.doors.mcp.surface import MAIN
+from tests.witness.listening import start
 
 SECONDS = 60
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
@@ -31,9 +32,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def stdio(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "postrider", "stdio", *arguments]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, text=True)
+    return start([sys.executable, "-m", "postrider", "stdio", *arguments], environment)
 
 
 def say(running: subprocess.Popen[str], *messages: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from postrider.confirmations.tables import Approval
 from postrider.kernel.errors import ConfirmationNeeded
+from postrider.kernel.policy import covered_scopes
 from postrider.sending.tables import OutgoingReply
 from tests.conftest import Installation
 from tests.features.campaign_rig import ready_campaign
@@ -66,6 +67,21 @@ async def test_a_grant_is_for_what_was_shown(installation: Installation) -> None
     other = caller(installation, credential_id="key_other")
     error = await refused(installation, other, "start_campaign", id=campaign["id"])
     assert error.details["approvalId"] != approval_id
+
+
+async def test_a_grant_is_not_one_to_values_that_another_app_puts_in(installation: Installation) -> None:
+    texts = [{"type": "email", "subject": "{{subj}}", "body": "{{note}}"}]
+    campaign = await ready_campaign(installation, sequence=texts)
+    await demand(installation, approval="human")
+    await decided(installation, await wanted(installation, "start_campaign", id=campaign["id"]), yes=True)
+    [lead] = (await installation.call("list_leads"))["items"]
+    installation.clock.advance(timedelta(minutes=1))
+    other = caller(installation, credential_id="key_other", scopes=covered_scopes(["prepare"]))
+    await call(installation, other, "update_lead", id=lead["id"], customFields={"subj": "SWAPPED", "note": "SWAPPED"})
+    anew = await wanted(installation, "start_campaign", id=campaign["id"])
+    assert (await installation.call("get_campaign", id=campaign["id"]))["status"] == "draft"
+    await decided(installation, anew, yes=True)
+    await call(installation, caller(installation), "start_campaign", id=campaign["id"])
 
 
 async def test_only_calls_above_the_size_want_a_person(installation: Installation) -> None:

@@ -30,6 +30,7 @@ async def test_entries_add_known_and_new_leads_and_report_the_rest(installation:
         {"email": "known@acme.test", "firstName": "Not taken"},
         {"email": "invalid@"},
         {"firstName": "Nobody"},
+        {"email": 7},
         {"leadId": bobs},
         {"leadId": campaign_id},
         {"email": "long@acme.test", "city": "x" * 400},
@@ -37,15 +38,16 @@ async def test_entries_add_known_and_new_leads_and_report_the_rest(installation:
     answer = await installation.call("add_leads_to_campaign", id=campaign_id, leads=entries)
     assert (answer["added"], answer["skipped"], answer["matched"]) == (2, 1, None)
     assert [error["message"] for error in answer["errors"]] == [
+        "email is not a valid email address: There must be something after the @-sign.",
         "Either leadId or email is required",
-        "Either leadId or email is required",
+        "email has to be text",
         "There is no such lead",
         "leadId is the id of a campaign; a lead id is needed.",
         "city is longer than 320 characters.",
     ]
-    assert [error["index"] for error in answer["errors"]] == [3, 4, 5, 6, 7]
+    assert [error["index"] for error in answer["errors"]] == [3, 4, 5, 6, 7, 8]
     assert answer["errors"][1]["entry"] == {"firstName": "Nobody"}
-    assert answer["errors"][4]["entry"] == {"email": "long@acme.test", "city": "x" * 200}
+    assert answer["errors"][5]["entry"] == {"email": "long@acme.test", "city": "x" * 200}
     assert answer["errors"][0] == {
         "index": 3,
         "entry": {"email": "invalid@"},

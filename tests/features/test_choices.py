@@ -1,5 +1,6 @@
 """What a yes was given to is what is acted on: nobody who comes or goes meanwhile. On both databases."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,16 +9,32 @@ import pytest
 from sqlalchemy import Connection, create_engine, event, insert, select, update
 from sqlalchemy.pool import NullPool
 
+from postrider.adapters.sandbox import Sandbox
 from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.confirmations.tables import UsedToken
 from postrider.dnc.tables import DncEntry
 from postrider.inbox.tables import Conversation
+from postrider.kernel.clock import SystemClock
+from postrider.kernel.context import Context
 from postrider.kernel.ids import new_id
+from postrider.kernel.policy import Caps
 from postrider.leads.tables import Lead
 from postrider.mailboxes.tables import Mailbox
+from postrider.sending.ports import MailTransport
+from postrider.sending.tables import Attempt
+from postrider.storage.base import Base
 from tests.audit.audit_rig import audit_rows
 from tests.conftest import Installation
-from tests.features.campaign_rig import SEQUENCE, add_mailbox, lead_values, running_campaign, set_campaign
+from tests.features.campaign_rig import (
+    SEQUENCE,
+    add_lead,
+    add_mailbox,
+    campaign_row,
+    lead_values,
+    ready_campaign,
+    running_campaign,
+    set_campaign,
+)
 from tests.features.inbox_world import inbox
 from tests.features.lead_rig import change
 from tests.features.safety_rig import asked, call, caller, count, refused
@@ -26,6 +43,12 @@ Change = Callable[[Connection], object]
 SMTP = {"host": "smtp.ann.test", "port": 587, "username": "ann", "password": "secret"}
 ON_POSTGRESQL = pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
 """SQLite has one writer: nobody comes in between."""
+
+
+@pytest.fixture
+def ports() -> dict[type, object]:
+    """Mail leaves, to nowhere."""
+    return {MailTransport: Sandbox(SystemClock(), shares=()).transport}
 
 
 @contextmanager
@@ -146,7 +169,7 @@ async def test_the_yes_to_a_mailbox_that_somebody_else_has_mended_meanwhile_is_l
     mended = update(Mailbox).where(Mailbox.id == mailbox_id).values(status="active")
     with others_between_yes_and_effect(installation, lambda connection: connection.execute(mended)):
         error = await refused(installation, agent, "create_mailbox", **order, confirmToken=token)
-    assert error.error_code == "CONFLICT" and await count(installation, UsedToken) == 0
+    assert error.error_code == "CONFLICT" and await count(installation, UsedToken, is_used=True) == 0
     assert [row.outcome for row in await audit_rows(installation)] == ["refused", "started", "refused"]
 
 
@@ -167,3 +190,97 @@ async def test_a_yes_to_a_choice_is_one_to_those_very_leads(installation: Instal
     assert await count(installation, Enrollment) == 0
     await call(installation, agent, "add_leads_to_campaign", **order, confirmToken=again["confirmToken"])
     assert [await count(installation, Enrollment, lead_id=each) for each in (goes, comes, newest)] == [0, 1, 1]
+
+
+@ON_POSTGRESQL
+@pytest.mark.parametrize("table", [Campaign, Lead, Mailbox])
+async def test_a_test_email_is_the_one_that_was_agreed_to(installation: Installation, table: type[Base]) -> None:
+    campaign, agent = await ready_campaign(installation), caller(installation)
+    stored = await campaign_row(installation, campaign["id"])
+    edited = json.loads(json.dumps(stored.sequence).replace("First words", "Other words"))
+    before: dict[type[Base], dict[str, Any]] = {
+        Campaign: {"sequence": stored.sequence, "revision": stored.revision},
+        Lead: {"first_name": "Lea"},
+        Mailbox: {"signature": "Ann"},
+    }
+    changed: dict[type[Base], dict[str, Any]] = {
+        Campaign: {"sequence": edited, "revision": stored.revision + 1},
+        Lead: {"first_name": "Leo"},
+        Mailbox: {"signature": "Ann, who sells more"},
+    }
+    await change(installation, update(table).values(before[table]))
+    [lead] = (await installation.call("list_leads"))["items"]
+    order = {"id": campaign["id"], "sequenceStep": 0, "mailboxId": stored.mailbox_ids[0], "leadId": lead["id"]}
+    token = (await asked(installation, agent, "send_test_email", **order))["confirmToken"]
+    edit = update(table).values(changed[table])
+    with others_between_yes_and_effect(installation, lambda connection: connection.execute(edit)):
+        error = await refused(installation, agent, "send_test_email", **order, confirmToken=token)
+    assert error.error_code == "CHANGED_MEANWHILE"
+    assert await count(installation, Attempt) == 0
+    await change(installation, update(table).values(before[table]))
+    sent = await call(installation, agent, "send_test_email", **order, confirmToken=token)
+    assert "First words" in sent["preview"]["text"], "the yes has come back"
+    assert await count(installation, Attempt, state="sent") == 1
+
+
+@ON_POSTGRESQL
+async def test_a_test_email_leaves_where_only_counts_have_changed_meanwhile(installation: Installation) -> None:
+    campaign, agent = await ready_campaign(installation), caller(installation)
+    [mailbox_id] = (await campaign_row(installation, campaign["id"])).mailbox_ids
+    order = {"id": campaign["id"], "sequenceStep": 0, "mailboxId": mailbox_id, "customEmail": "me@ann.test"}
+    token = (await asked(installation, agent, "send_test_email", **order))["confirmToken"]
+    counted = update(Mailbox).values(total_sent=7, updated_at=installation.clock.now())
+    with others_between_yes_and_effect(installation, lambda connection: connection.execute(counted)):
+        await call(installation, agent, "send_test_email", **order, confirmToken=token)
+    assert await count(installation, Attempt, state="sent") == 1
+
+
+async def paused_workspace(world: Installation) -> tuple[str, str]:
+    """Two campaigns, the first active and the second paused, in a workspace that is paused."""
+    first = await running_campaign(world, SEQUENCE)
+    second = await running_campaign(world, SEQUENCE, await add_mailbox(world, "bea@ann.test"))
+    await set_campaign(world, second["id"], status="paused")
+    await world.call("pause_workspace")
+    return first["id"], second["id"]
+
+
+async def test_the_yes_to_resuming_the_workspace_is_one_to_those_very_campaigns(installation: Installation) -> None:
+    agent, [first, second] = caller(installation), await paused_workspace(installation)
+    token = (await asked(installation, agent, "resume_workspace"))["confirmToken"]
+    await set_campaign(installation, first, status="paused")
+    await set_campaign(installation, second, status="active")
+    token = (await asked(installation, agent, "resume_workspace", confirmToken=token))["confirmToken"]
+    await add_lead(installation, second, status="active")
+    again = await asked(installation, agent, "resume_workspace", confirmToken=token)
+    assert again["facts"]["people"] == 1 and "(1, with 1 lead)" in again["facts"]["summary"]
+    assert not (await call(installation, agent, "resume_workspace", confirmToken=again["confirmToken"]))["paused"]
+
+
+@ON_POSTGRESQL
+async def test_a_campaign_that_is_started_behind_the_yes_to_resuming_is_not_counted_on_it(
+    installation: Installation,
+) -> None:
+    agent, [first, second] = caller(installation, caps=Caps(5)), await paused_workspace(installation)
+    token = (await asked(installation, agent, "resume_workspace"))["confirmToken"]
+    start = update(Campaign).where(Campaign.id == second).values(status="active")
+    with others_between_yes_and_effect(installation, lambda connection: connection.execute(start)):
+        await call(installation, agent, "resume_workspace", confirmToken=token)
+    held = [(await campaign_row(installation, each)).held_to for each in (first, second)]
+    assert held == [[agent.credential_id], None]
+
+
+async def test_a_choice_for_one_request_is_not_given_to_another(installation: Installation) -> None:
+    app, looked = installation.app, list[str]()
+
+    def choose(ctx: Context, request: str) -> str:
+        looked.append(request)
+        return request.upper()
+
+    def inside(ctx: Context) -> None:
+        assert [ctx.once(choose, "these"), ctx.once(choose, "these")] == ["THESE", "THESE"]
+        with pytest.raises(ValueError, match="another request"):
+            ctx.once(choose, "those")
+
+    now, actor = app.clock.now(), installation.actor()
+    await app.database.read(lambda session: inside(Context(session, actor, now, app.settings, app.vault)))
+    assert looked == ["these"]

@@ -1,14 +1,16 @@
 """Mail that would leave by a side door asks, too: imports that update, fills of what is started meanwhile, other
 people's campaigns, and more than one call can do. On both databases."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from sqlalchemy import event, select
 
 from postrider.campaigns.tables import Enrollment
 from postrider.dispatch import Call
-from postrider.jobs.tables import Job
+from postrider.jobs.tables import Job, JobChunk
 from postrider.kernel.context import Actor
 from postrider.kernel.errors import Conflict, LimitReached
 from postrider.kernel.policy import Caps, covered_scopes
@@ -60,6 +62,34 @@ async def test_an_import_that_updates_asks_while_a_campaign_runs(installation: I
     assert (await enrollment_of(installation, enrollment_id)).hold_reason is None
 
 
+async def test_a_file_is_not_read_in_for_a_yes_that_does_not_fit(installation: Installation) -> None:
+    campaign, agent = await running_campaign(installation, SEQUENCE), caller(installation)
+    order = {"id": campaign["id"], "csv": "email,Email\na@acme.test,b@acme.test\n"}
+    fill, other = "import_campaign_leads_csv", caller(installation, credential_id="key_other")
+    with time_machine.travel(datetime(2026, 3, 2, 8, tzinfo=UTC), tick=False) as wall:
+        token = (await asked(installation, agent, fill, **order))["confirmToken"]
+        await asked(installation, other, fill, **order, confirmToken=token)
+        await asked(installation, agent, fill, **{**order, "tag": "other"}, confirmToken=token)
+        tampered = token[:-1] + ("0" if token[-1] != "0" else "1")
+        for bad in ("junk", "", tampered):
+            await asked(installation, agent, fill, **order, confirmToken=bad)
+        for _ in range(2):
+            read_in = await refused(installation, agent, fill, **order, confirmToken=token)
+            assert read_in.error_code == "VALIDATION_ERROR" and "same name" in read_in.message
+        wall.shift(timedelta(minutes=10))
+        await asked(installation, agent, fill, **order, confirmToken=token)
+
+
+async def test_a_file_is_not_read_in_for_a_yes_that_was_used(installation: Installation) -> None:
+    campaign, agent = await running_campaign(installation, SEQUENCE), caller(installation)
+    order = {"id": campaign["id"], "csv": "email\na@acme.test\n"}
+    token = (await asked(installation, agent, "import_campaign_leads_csv", **order))["confirmToken"]
+    await call(installation, agent, "import_campaign_leads_csv", **order, confirmToken=token)
+    stored = await count(installation, JobChunk)
+    await asked(installation, agent, "import_campaign_leads_csv", **order, confirmToken=token)
+    assert await count(installation, JobChunk) == stored
+
+
 async def test_the_yes_to_an_import_that_updates_is_one_to_the_file_and_to_who_is_there(
     installation: Installation,
 ) -> None:
@@ -98,6 +128,7 @@ async def test_an_import_that_updates_ends_where_a_campaign_was_started_meanwhil
     for job_id in ids[:2]:
         job = await run_job(installation, job_id)
         assert job["state"] == "failed" and campaign["id"] in job["error"] and "nobody has agreed" in job["error"]
+        assert "Import the file again to have the facts shown" in job["error"]
         assert await first_name(installation) is None
         assert (await enrollment_of(installation, enrollment_id)).hold_reason == HELD["hold_reason"]
     assert (await run_job(installation, ids[2]))["state"] == "finished"

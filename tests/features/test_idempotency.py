@@ -58,6 +58,18 @@ async def test_a_repeated_call_gets_the_first_answer_and_changes_nothing(install
     assert texts([again]) != texts(calls[:1]) and await count(installation, Campaign) == 2
 
 
+async def test_what_takes_a_call_back_is_told_with_every_repetition(installation: Installation) -> None:
+    actor = free(installation)
+    await installation.call("create_tag", name="Worn out")
+    calls = [answer(installation, actor, "delete_tag", FIRST, name="Worn out") for _ in range(4)]
+    found = await asyncio.gather(*calls)
+    [undo_id] = {each.undo_id for each in found}
+    assert undo_id is not None and sum(each.replayed for each in found) == 3
+    await installation.call("undo_operation", id=undo_id)
+    late = await answer(installation, actor, "delete_tag", FIRST, name="Worn out")
+    assert (late.replayed, late.undo_id) == (True, undo_id), "the first answer, whatever has come of it since"
+
+
 async def test_calls_at_once_with_one_key_have_one_effect_and_equal_answers(installation: Installation) -> None:
     actor = free(installation)
     calls = [answer(installation, actor, "create_campaign", FIRST, name="Once") for _ in range(8)]
@@ -273,8 +285,9 @@ async def test_what_has_run_out_is_swept_in_batches(installation: Installation) 
         for number in range(SWEPT_ROWS + 1):
             fields = {"workspace_id": own, "credential_id": "key_1", "operation": "x", "arguments_hash": "x"}
             session.add(IdempotencyKey(**fields, key=f"k{number}", state="done", output={}, created_at=now))
-        session.add(UsedToken(workspace_id=own, nonce="old", expires_ms=wall_ms_now() - 1))
-        session.add(UsedToken(workspace_id=own, nonce="new", expires_ms=wall_ms_now() + 600_000))
+        used = {"workspace_id": own, "is_used": True, "given_back": 0}
+        session.add(UsedToken(**used, nonce="old", expires_ms=wall_ms_now() - 1))
+        session.add(UsedToken(**used, nonce="new", expires_ms=wall_ms_now() + 600_000))
         ask_person(session, agent, "send_reply", "hash", Facts("Facts.", "conv_1", "1", "send", 1), now)
 
     await installation.app.database.write(fill)

@@ -205,7 +205,10 @@ async def test_an_import_fails_in_words_when_its_campaign_has_been_archived(inst
     started = await installation.call("import_campaign_leads_csv", id=campaign_id, csv="email\na@b.test\n")
     await _archive(installation, campaign_id)
     job = await run_job(installation, started["jobId"])
-    assert (job["state"], job["error"]) == ("failed", "The campaign is archived: no leads can be added to it.")
+    assert (job["state"], job["error"]) == (
+        "failed",
+        "The campaign is archived: no leads can be added to it. Add them to another campaign, or duplicate this one.",
+    )
     count = select(func.count()).select_from(Enrollment)
     assert await installation.app.database.read(lambda s: s.scalar(count)) == 0
 

@@ -3,9 +3,10 @@
 import pytest
 from sqlalchemy import update
 
+from postrider.access.causes import CAMPAIGNS, ENROLLMENTS
 from postrider.access.house import change_house
-from postrider.access.workspace_operations import CAMPAIGNS, CONVERSATIONS, LEADS, MAILBOXES
-from postrider.campaigns.tables import Campaign
+from postrider.access.workspace_operations import CONVERSATIONS, LEADS, MAILBOXES
+from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.inbox.tables import Conversation
 from postrider.kernel.errors import InvalidInput, NotFound
 from postrider.leads.tables import Lead
@@ -52,7 +53,8 @@ async def test_an_empty_workspace_has_nothing_in_it(installation: Installation) 
     assert set(seen["usage"].values()) == {0} and seen["limits"]["sendsPerDay"] == 0
 
 
-def test_what_is_counted_by_name_has_these_columns() -> None:
-    for named, table in ((MAILBOXES, Mailbox), (LEADS, Lead), (CAMPAIGNS, Campaign), (CONVERSATIONS, Conversation)):
+def test_what_is_used_by_name_has_these_columns() -> None:
+    of_leads = ((LEADS, Lead), (ENROLLMENTS, Enrollment), (CONVERSATIONS, Conversation))
+    for named, table in ((MAILBOXES, Mailbox), (CAMPAIGNS, Campaign), *of_leads):
         assert named.name == table.__tablename__
         assert {column.name for column in named.c} <= {column.name for column in table.__table__.columns}

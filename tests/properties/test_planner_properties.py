@@ -87,23 +87,23 @@ def windows(draw: st.DrawFn) -> Window:
 
 
 @st.composite
-def capped(draw: st.DrawFn, start: datetime) -> CredentialState:
+def capped(draw: st.DrawFn, start: datetime, name: str = "key_a") -> CredentialState:
     """A credential with a limit of a day, of its first day or both, made in the day before ``start``."""
     age = timedelta(minutes=draw(st.integers(0, MINUTES_PER_DAY - 1)))
     daily, first = draw(
         st.tuples(st.integers(1, 5), st.none()) | st.tuples(st.none() | st.integers(1, 5), st.integers(0, 3))
     )
-    return CredentialState("key_a", Caps(daily, first, start - age + timedelta(days=1)), utc_day(start))
+    return CredentialState(name, Caps(daily, first, start - age + timedelta(days=1)), utc_day(start))
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     """One or two campaigns on up to three mailboxes, starting a day or two around a clock change.
 
-    Some share the limit of a credential that started them.
+    Some share the limits of one or two credentials that started or changed them.
     """
     start = draw(instants())
-    credentials = draw(st.just(()) | st.tuples(capped(start)))
+    credentials = draw(st.just(()) | st.tuples(capped(start)) | st.tuples(capped(start), capped(start, "key_b")))
     boxes = tuple(
         MailboxState(f"mbx_{number}", zone, draw(st.integers(1, 6)), local_day(start, zone))
         for number, zone in enumerate(draw(st.lists(zones, min_size=1, max_size=3)))
@@ -121,8 +121,8 @@ def worlds(draw: st.DrawFn) -> World:
             waits=(0, *draw(st.lists(st.sampled_from([0, 3600, DAY_SECONDS]), max_size=2))),
             use_lead_timezone=draw(st.booleans()),
         )
-        started_by = draw(st.sampled_from([None, *(each.credential_id for each in credentials)]))
-        campaigns.append(replace(made, day=local_day(start, window.zone), credential_id=started_by))
+        held_to = tuple(each.credential_id for each in credentials if draw(st.booleans()))
+        campaigns.append(replace(made, day=local_day(start, window.zone), credential_ids=held_to))
         for candidate in leads(draw(st.integers(1, 12)), name, due_at=start):
             candidates.append(replace(candidate, lead_zone=draw(st.none() | zones)))
     return World(start, tuple(campaigns), boxes, tuple(candidates), credentials)
@@ -165,9 +165,9 @@ def assert_no_rule_is_broken(world: World, sends: list[Slot]) -> None:
 
 
 def assert_no_credential_causes_too_much(world: World, sends: list[Slot]) -> None:
-    started_by = {made.campaign_id: made.credential_id for made in world.campaigns}
+    held_to = {made.campaign_id: made.credential_ids for made in world.campaigns}
     for credential in world.credentials:
-        caps, caused = credential.caps, [s for s in sends if started_by[s.campaign_id] == credential.credential_id]
+        caps, caused = credential.caps, [s for s in sends if credential.credential_id in held_to[s.campaign_id]]
         per_day = Counter(slot.at.date() for slot in caused)
         assert caps.daily_sends is None or all(count <= caps.daily_sends for count in per_day.values())
         assert caps.first_day_until is not None

@@ -219,6 +219,13 @@ def _check_reach(ctx: Context, request: CreateApiKey) -> None:
         raise _further(f"the scope {beyond[0]!r}")
     if AUTONOMIES.index(request.autonomy) > AUTONOMIES.index(actor.autonomy):
         raise _further(f"the autonomy {request.autonomy!r}")
+    unknown = sorted(set(request.toolsets or ()) - ctx.toolsets)
+    if unknown:
+        raise InvalidInput(
+            f"There is no toolset {unknown[0]!r}.",
+            field="toolsets",
+            hint=f"The toolsets are {', '.join(sorted(ctx.toolsets))}.",
+        )
     _toolsets(actor, request.toolsets)
     if "send" in request.scopes and actor.caps.at(ctx.now) is not None:
         # Each key counts for itself: with two of them, twice as much would leave.

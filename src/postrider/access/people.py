@@ -93,14 +93,25 @@ def add_person(session: Session, email: str, name: str, now: datetime) -> User:
     return create_user(session, email, name, now)
 
 
-def add_member(session: Session, workspace_id: str, user_id: str, role: Role, now: datetime) -> None:
-    """Lets somebody into a workspace, or gives them another role there; an owner stays one."""
+def add_member(session: Session, workspace_id: str, user_id: str, role: Role, now: datetime) -> str | None:
+    """Lets somebody into a workspace, or gives them another role there; the role that they had, None if they are new.
+
+    Raises: Conflict for an owner, who stays one.
+    """
     member = session.get(Membership, (workspace_id, user_id))
     if member is None:
         session.add(Membership(workspace_id=workspace_id, user_id=user_id, role=role, created_at=now))
-    elif member.role != "owner":
-        member.role = role
+        session.flush()
+        return None
+    before = member.role
+    if before == "owner":
+        raise Conflict(
+            "That person owns the workspace: an owner stays one, in every role that is asked for.",
+            hint="For a link to set their password: postrider people reset-link",
+        )
+    member.role = role
     session.flush()
+    return before
 
 
 def set_password(session: Session, user_id: str, password_hash: str) -> None:

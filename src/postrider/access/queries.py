@@ -17,7 +17,10 @@ from postrider.kernel.secret import Secret
 from postrider.tags.queries import seed_tags
 
 _BAD_KEY: Final = "The API key is missing or not valid."
-_BAD_KEY_HINT: Final = "Send a key made by `postrider init` as X-Api-Key or as Authorization: Bearer."
+HOW_TO_SEND_A_KEY: Final = (
+    "Send a key as X-Api-Key or as Authorization: Bearer. "
+    "Keys are made on the page API keys, or with: postrider keys create"
+)
 _MOST_NAMED: Final = 20
 _DUMMY_DIGEST: Final = bytes(32)
 
@@ -45,11 +48,11 @@ def authenticate_key(
     # The hash is computed and compared whether or not the key exists: the answer takes the same path.
     good = same_digest(row.digest if row else _DUMMY_DIGEST, hash_key(presented or "", pepper))
     if row is None or not good or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
-        raise Unauthenticated(_BAD_KEY, hint=_BAD_KEY_HINT)
+        raise Unauthenticated(_BAD_KEY, hint=HOW_TO_SEND_A_KEY)
     if row.workspace_id is None:
         return _platform_actor(session, row, workspace_id, door)
     if _live_workspace(session, row.workspace_id) is None:
-        raise Unauthenticated(_BAD_KEY, hint=_BAD_KEY_HINT)
+        raise Unauthenticated(_BAD_KEY, hint=HOW_TO_SEND_A_KEY)
     if workspace_id is not None and workspace_id != row.workspace_id:
         raise NotFound(
             "Workspace not found.", hint="A workspace key reaches its own workspace; leave X-Workspace-Id out."

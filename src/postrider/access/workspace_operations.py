@@ -7,6 +7,7 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, Select, column, func, select, table, true
 from sqlalchemy.orm import Session
 
+from postrider.access.causes import CAMPAIGNS
 from postrider.access.house import house_of
 from postrider.access.tables import Membership, User, Workspace
 from postrider.kernel.context import Context
@@ -19,8 +20,6 @@ MAILBOXES: Final = table(
     "mailboxes", column("workspace_id"), column("status"), column("sending_enabled"), column("daily_send_limit")
 )
 LEADS: Final = table("leads", column("workspace_id"))
-CAMPAIGNS: Final = table("campaigns", column("workspace_id"), column("id"), column("status"), column("credential_id"))
-ENROLLMENTS: Final = table("enrollments", column("workspace_id"), column("campaign_id"), column("status"))
 CONVERSATIONS: Final = table("conversations", column("workspace_id"))
 
 

@@ -5,6 +5,7 @@ The ORM's rows and Core's statements are seen by themselves; what is handed stra
 statement with its values, not what stood in them.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
@@ -16,7 +17,9 @@ from postrider.kernel.vault import Vault
 
 _PURPOSE: Final = "audit-rows"
 _WATCH: Final = "postrider.changes"
-_CHANGING: Final = frozenset({"INSERT", "UPDATE", "DELETE"})
+_CHANGING: Final = ("INSERT", "UPDATE", "DELETE", "MERGE")
+_CHANGING_LATER: Final = re.compile(rf"(?<!FOR )(?<!FOR NO KEY )\b(?:{'|'.join(_CHANGING)})\b", re.IGNORECASE)
+"""In a statement that starts with WITH. One that only names such a word is taken for one that changes, too."""
 
 
 class Hashes(NamedTuple):
@@ -64,8 +67,14 @@ class Changes:
         self._before.update(f"{state.class_.__name__}\0{columns!r}\0".encode(errors="surrogatepass"))
 
     def _execute(self, _: Connection, __: object, statement: str, parameters: Any, ___: object, ____: bool) -> None:
-        if statement[:6] in _CHANGING and self._session.info.get(_WATCH) is self:
+        if _is_changing(statement) and self._session.info.get(_WATCH) is self:
             self.written(statement, repr(_plain(parameters)))
+
+
+def _is_changing(statement: str) -> bool:
+    """Whether a statement may change rows."""
+    first = statement.lstrip()[:6].upper()
+    return first.startswith(_CHANGING) or (first.startswith("WITH") and _CHANGING_LATER.search(statement) is not None)
 
 
 def together(vault: Vault, parts: Sequence[Hashes]) -> Hashes:

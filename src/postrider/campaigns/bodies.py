@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from postrider.campaigns.documents import MAX_BODY_CHARACTERS, StepInput, SubsequenceInput, VariantInput
-from postrider.content.html import looks_like_html, plain_to_html, sanitise_html
+from postrider.content.html import html_to_text, looks_like_html, plain_to_html, sanitise_html
 from postrider.content.template import Dialect, TemplateError
 from postrider.content.template.tokens import Kind, tokenize
 
@@ -18,6 +18,11 @@ _CONSTRUCTS: Final = {Kind.TAG, Kind.OPEN, Kind.NEXT, Kind.CLOSE}
 def html_of(body: str) -> str:
     """The HTML that a body, written as HTML or as plain text, is sent as."""
     return sanitise_html(body if looks_like_html(body) else plain_to_html(body))
+
+
+def text_of(body: str) -> str:
+    """What a reader sees of a body, as plain text, its template tags as they stand."""
+    return html_to_text(body) if looks_like_html(body) else body
 
 
 def kept_body(body: str) -> str:

@@ -13,37 +13,35 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from postrider.campaigns.documents import ScheduleInput
+from postrider.campaigns.reach import count_waiting, senders_of, waiting_in
+from postrider.campaigns.showing import campaign_details, launch_details, name_of
 from postrider.campaigns.states import RUNNING
 from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.kernel.arguments import digest_of
 from postrider.kernel.errors import Conflict
 from postrider.kernel.policy import Facts
+from postrider.kernel.words import counted
 from postrider.kernel.zones import rfc3339
 from postrider.storage.rows import CHUNK
 
 FILLS_AND_SENDS: Final = frozenset({"active", "completed"})
 """States of a campaign in which a lead that is put into it is written to: a completed one becomes active again."""
 
-_WRITTEN_TO: Final = ("active", "pending")
+CHANGED_MEANWHILE: Final = "CHANGED_MEANWHILE"
+"""Code of the no to mail that would be another one than what was agreed to."""
+
 _SEARCH_DAYS: Final = 8
 
 
-class Waiting(NamedTuple):
-    """Who is still written to in a campaign: how many, and the newest place of theirs."""
+class Agreed(NamedTuple):
+    """What was agreed to about a call that fills a campaign. ``sends``: mail may leave because of it.
 
-    people: int
-    newest: str | None
+    ``content``: the digest of what the campaign would send, where somebody has said yes to that; None where nobody was
+    asked.
+    """
 
-
-def waiting_in(session: Session, row: Campaign) -> Waiting:
-    """Who would be written to by a campaign that runs."""
-    query = select(func.count(), func.max(Enrollment.id)).where(
-        Enrollment.workspace_id == row.workspace_id,
-        Enrollment.campaign_id == row.id,
-        Enrollment.status.in_(_WRITTEN_TO),
-    )
-    people, newest = session.execute(query).one()
-    return Waiting(people, newest)
+    sends: bool
+    content: str | None
 
 
 def launch_facts(session: Session, row: Campaign, now: datetime, verb: str) -> Facts:
@@ -53,13 +51,14 @@ def launch_facts(session: Session, row: Campaign, now: datetime, verb: str) -> F
     begins = f", not before {rfc3339(first)} by its sending window" if first is not None else ""
     return Facts(
         summary=f"{verb} the campaign {row.id} (revision {row.revision}) lets it write to {_up_to(found.people)} from "
-        f"{_counted(len(row.mailbox_ids), 'mailbox', 'mailboxes')}{begins}.",
+        f"{counted(len(row.mailbox_ids), 'mailbox', 'mailboxes')}{begins}.",
         subject=row.id,
-        revision=f"{row.revision}/{row.status}/{found.people}/{found.newest}",
+        revision=f"{row.revision}/{row.status}/{found.people}/{found.values}/{senders_of(session, row)}",
         cause="send",
         people=found.people,
         first_send_at=first,
         content_digest=content_digest(row),
+        details=launch_details(session, row, found.people),
     )
 
 
@@ -72,22 +71,23 @@ def edit_facts(session: Session, row: Campaign, changed: Sequence[str], content:
     """Of changing what a running campaign sends; None where nobody waits for it, or nothing of the kind changes."""
     if row.status != "active" or not changed:
         return None
-    found = waiting_in(session, row)
+    people = count_waiting(session, row)
     return Facts(
         summary=f"The campaign {row.id} is running: this changes its {', '.join(changed)} for the emails that "
-        f"{_up_to(found.people)} still get.",
+        f"{_up_to(people)} still get.",
         subject=row.id,
         revision=f"{row.revision}/{row.status}",
         cause="send",
-        people=found.people,
+        people=people,
         content_digest=digest_of(content),
         leaves_from=(row.id,),
+        details=(name_of(row),),
     )
 
 
-def filling_facts(row: Campaign, people: int, revision: str, now: datetime) -> Facts | None:
+def filling_facts(session: Session, row: Campaign, people: int, revision: str, now: datetime) -> Facts | None:
     """Of putting so many leads into a campaign; None where they wait until it is started. ``revision``: of those who
-    are chosen."""
+    are chosen, and of their values."""
     if row.status not in FILLS_AND_SENDS:
         return None
     first = opens_at(ScheduleInput.model_validate(row.schedule), now)
@@ -97,24 +97,33 @@ def filling_facts(row: Campaign, people: int, revision: str, now: datetime) -> F
         summary=f"The campaign {row.id}{again}: {_up_to(people)} are put into it and written to without another "
         f"start{begins}.",
         subject=row.id,
-        revision=f"{row.revision}/{row.status}/{revision}",
+        revision=f"{row.revision}/{row.status}/{revision}/{senders_of(session, row)}",
         cause="send",
         people=people,
         first_send_at=first,
         content_digest=content_digest(row),
         leaves_from=(row.id,),
+        details=campaign_details(session, row),
     )
 
 
-def check_agreed(row: Campaign, *, agreed: bool) -> None:
+def check_agreed(row: Campaign, agreed: Agreed) -> None:
     """Returns unless leads that are put into the campaign would be written to, and nobody has agreed to that: it was
-    started after the call had been let in. ``row`` is locked. Raises: Conflict."""
-    if agreed or row.status not in FILLS_AND_SENDS:
+    started after the call had been let in, or is completed and was edited since then, which asks nobody. ``row`` is
+    locked. Raises: Conflict."""
+    if row.status not in FILLS_AND_SENDS:
         return
-    raise Conflict(
-        f"The campaign {row.id} has become {row.status} meanwhile: whoever is put into it now is written to, and "
-        "nobody has agreed to that. Those who were put into it before stay.",
-        code="STARTED_MEANWHILE",
+    if not agreed.sends:
+        raise _meanwhile(row, f"has become {row.status}", "STARTED_MEANWHILE")
+    if row.status == "completed" and agreed.content not in (None, content_digest(row)):
+        raise _meanwhile(row, "sends something else", CHANGED_MEANWHILE)
+
+
+def _meanwhile(row: Campaign, what: str, code: str) -> Conflict:
+    return Conflict(
+        f"The campaign {row.id} {what} meanwhile: whoever is put into it now is written to, and nobody has agreed to "
+        "that. Those who were put into it before stay.",
+        code=code,
         hint="Make the same call again to have the facts shown; those who are in the campaign already are skipped.",
         details={"id": row.id, "status": row.status},
     )
@@ -151,7 +160,7 @@ def merge_facts(session: Session, workspace_id: str, rows: int, digest: str) -> 
         return None
     people = min(rows, sum(count for _, _, count, _ in running))
     return Facts(
-        summary=f"{_counted(len(running), 'campaign is', 'campaigns are')} running: an import that updates leads "
+        summary=f"{counted(len(running), 'campaign is', 'campaigns are')} running: an import that updates leads "
         f"changes what {_up_to(people)} in them are sent, and emails that are held for want of a value leave.",
         subject=running[0][0] if len(running) == 1 else workspace_id,
         revision=digest_of([[list(each) for each in running], digest]),
@@ -174,7 +183,7 @@ def lead_edit_facts(session: Session, workspace_id: str, lead_id: str, updated_a
     if not campaigns:
         return None
     return Facts(
-        summary=f"The lead {lead_id} is in {_counted(len(campaigns), 'running campaign', 'running campaigns')}: this "
+        summary=f"The lead {lead_id} is in {counted(len(campaigns), 'running campaign', 'running campaigns')}: this "
         "changes what it is sent, and an email that is held for want of a value leaves.",
         subject=lead_id,
         revision=f"{rfc3339(updated_at)}/{','.join(campaigns)}",
@@ -207,8 +216,4 @@ def _clock(text: str) -> time:
 
 
 def _up_to(people: int) -> str:
-    return f"up to {people:,} {'person' if people == 1 else 'people'}"
-
-
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
+    return f"up to {counted(people, 'person', 'people')}"

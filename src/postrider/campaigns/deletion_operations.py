@@ -21,6 +21,7 @@ from postrider.campaigns.removal import (
     restarts_of,
     restore_enrollments,
 )
+from postrider.campaigns.showing import leads_named
 from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.kernel.arguments import digest_of
 from postrider.kernel.context import Context
@@ -66,11 +67,12 @@ def lead_deletion_facts(ctx: Context, request: DeleteLeads) -> Facts | None:
     digest = digest_of([ids, remaining])
     forced = ", also those that active campaigns are writing to" if request.force else ""
     return Facts(
-        summary=f"{at_once(len(ids), remaining)} leads are deleted (choice {digest}){forced}.",
+        summary=f"{at_once(len(ids), remaining, 'lead is', 'leads are')} deleted{forced}.",
         subject=ids[0] if len(ids) == 1 else ctx.workspace_id,
         revision=digest,
         cause="destroy",
         people=len(ids) + remaining,
+        details=(f"Deleted: {leads_named(ctx.session, ctx.workspace_id, ids, len(ids) + remaining)}",),
     )
 
 

@@ -39,7 +39,6 @@ class Change:
 
     ``releases``: leads whose hold reason starts with one of these go on. ``wakes``: the planner looks again at leads
     that it had put to sleep by the old sending hours. ``activates``: leads that waited for the start become active.
-    ``capped_by``: whose limit the emails of released leads count on.
     """
 
     at: datetime
@@ -48,7 +47,6 @@ class Change:
     releases: tuple[str, ...] = ()
     wakes: bool = False
     activates: bool = False
-    capped_by: str | None = None
 
     def to_json(self) -> JsonObject:
         """As JSON values, for ``from_json``."""
@@ -153,10 +151,7 @@ def _due(moves: Moves, dialect_name: str, now: datetime) -> _Expression:
 
 def _release(session: Session, change: Change, scope: Scope) -> None:
     queue = case((Enrollment.next_step == 0, QUEUE_NEW), else_=QUEUE_FOLLOW_UP)
-    values: dict[str, object] = {"queue": queue, "hold_reason": None, "updated_at": change.at}
-    if change.capped_by is not None:
-        values["credential_id"] = change.capped_by
-    _update(session, (*scope, *_held(change.releases)), **values)
+    _update(session, (*scope, *_held(change.releases)), queue=queue, hold_reason=None, updated_at=change.at)
 
 
 def _held(reasons: Sequence[str]) -> Scope:

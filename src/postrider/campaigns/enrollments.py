@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import String, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import and_, bindparam, case, or_, select, update
 from sqlalchemy.orm import Session
 
+from postrider.access.causes import hold_leads
 from postrider.campaigns.documents import StepInput
 from postrider.campaigns.endings import Stop
 from postrider.campaigns.following import catch_up
@@ -32,10 +33,6 @@ _LET_GO_ON: Final = (
         or_(_MAY_BE_CURED, Enrollment.sleep_until.is_not(None)),
     )
     .values(
-        credential_id=case(
-            (_MAY_BE_CURED, func.coalesce(bindparam("b_capped_by", type_=String()), Enrollment.credential_id)),
-            else_=Enrollment.credential_id,
-        ),
         queue=case(
             (and_(_MAY_BE_CURED, Enrollment.next_step == 0), QUEUE_NEW),
             (_MAY_BE_CURED, QUEUE_FOLLOW_UP),
@@ -116,10 +113,12 @@ def follow_lead_edits(
 
     If the value is still missing or unfit, the sender holds them again; if it is closed in the zone and country that
     they have now, it puts them to sleep again. Call it behind the edit, in the same transaction. ``capped_by``: whose
-    limit the emails count on that were held.
+    limit their emails count on from now on.
     """
+    if capped_by is not None:
+        hold_leads(session, workspace_id, capped_by, lead_ids)
     # Lead by lead: PostgreSQL would read all enrollments for a long list of ids.
-    same = {"b_workspace_id": workspace_id, "b_now": now, "b_capped_by": capped_by}
+    same = {"b_workspace_id": workspace_id, "b_now": now}
     rows = [{**same, "b_lead_id": lead_id} for lead_id in lead_ids]
     return session.connection().execute(_LET_GO_ON, rows).rowcount
 

@@ -8,10 +8,11 @@ from typing import Final, cast
 
 from sqlalchemy.orm import Session
 
-from postrider.campaigns.confirming import check_agreed, check_edits_agreed
+from postrider.campaigns.confirming import Agreed, check_agreed, check_edits_agreed
 from postrider.campaigns.enrollments import Enrolled, campaign_to_fill, enroll, follow_lead_edits
 from postrider.jobs.tables import Job
 from postrider.leads.imports import (
+    AGREED_CONTENT,
     BATCH_ROWS,
     CAPPED_BY,
     SENDS_AGREED,
@@ -38,7 +39,7 @@ def import_leads_batch(session: Session, job: Job, now: datetime) -> bool:
     batch = next_batch(session, job)
     written = write_leads(session, job.workspace_id, batch.leads, now, merge=merge)
     if written.updated:
-        check_edits_agreed(session, job.workspace_id, written.updated, agreed=_agreed(job))
+        check_edits_agreed(session, job.workspace_id, written.updated, agreed=_agreed(job).sends)
         follow_lead_edits(session, job.workspace_id, written.updated, now, capped_by=_capped_by(job))
     count_batch(job, batch, written, merge=merge)
     return is_done(job)
@@ -47,10 +48,10 @@ def import_leads_batch(session: Session, job: Job, now: datetime) -> bool:
 def import_campaign_leads_batch(session: Session, job: Job, now: datetime) -> bool:
     """Writes the next batch of leads and puts them into the campaign; True when it was the last one.
 
-    Raises: NotFound, Conflict when the campaign has gone, or has been started, meanwhile.
+    Raises: NotFound, Conflict when the campaign has gone, or has been started or changed, meanwhile.
     """
     campaign = campaign_to_fill(session, job.workspace_id, str(job.arguments["campaignId"]))
-    check_agreed(campaign, agreed=_agreed(job))
+    check_agreed(campaign, _agreed(job))
     batch = next_batch(session, job)
     written = write_leads(session, job.workspace_id, batch.leads, now, merge=False)
     lead_ids = [*written.existing.values(), *written.created.values()]
@@ -69,8 +70,9 @@ def campaign_order(campaign_id: str) -> ImportOrder:
     return ImportOrder(IMPORT_CAMPAIGN_LEADS, {"campaignId": campaign_id}, result, False, BATCH_ROWS // 2)
 
 
-def _agreed(job: Job) -> bool:
-    return job.arguments.get(SENDS_AGREED) is True
+def _agreed(job: Job) -> Agreed:
+    content = cast("str | None", job.arguments.get(AGREED_CONTENT))
+    return Agreed(job.arguments.get(SENDS_AGREED) is True, content)
 
 
 def _capped_by(job: Job) -> str | None:

@@ -83,8 +83,11 @@ def _read(entry: Mapping[str, JsonValue]) -> str | LeadDraft:
             raise InvalidInput("leadId has to be text")
         return check_id(lead_id, "lead", "leadId")
     email = entry.get("email")
-    if not isinstance(email, str) or not _is_address(email):
+    if email is None or email == "":
         raise InvalidInput(NEITHER)
+    if not isinstance(email, str):
+        raise InvalidInput("email has to be text")
+    parse_address(email)
     custom, tags = entry.get("customFields"), entry.get("tags")
     rest = {key: value for key, value in entry.items() if key not in _NAMED}
     given = read_lead_object(rest, custom if isinstance(custom, dict) else {})
@@ -95,14 +98,6 @@ def _read(entry: Mapping[str, JsonValue]) -> str | LeadDraft:
         lead_tags(cast("list[str]", tags) if _is_texts(tags) else ()),
         clean=False,
     )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        parse_address(text)
-    except InvalidInput:
-        return False
-    return True
 
 
 def _is_texts(value: JsonValue) -> bool:

@@ -8,11 +8,12 @@ from typing import Annotated, Final, NamedTuple
 from pydantic import Field
 from sqlalchemy import select
 
-from postrider.campaigns.confirming import FILLS_AND_SENDS, check_agreed, filling_facts, lead_edit_facts
+from postrider.campaigns.confirming import FILLS_AND_SENDS, Agreed, check_agreed, filling_facts, lead_edit_facts
 from postrider.campaigns.enrollments import Enrolled, campaign_to_fill, enroll, follow_lead_edits, present_leads
 from postrider.campaigns.import_steps import campaign_order
 from postrider.campaigns.lead_entries import NO_LEAD, EntryError, LeadEntry, WantedEntry, read_entries
 from postrider.campaigns.queries import find_campaign
+from postrider.campaigns.reach import values_of, values_of_all
 from postrider.content.addresses import normalise_email
 from postrider.jobs.operations import JobStarted
 from postrider.kernel.arguments import digest_of
@@ -117,9 +118,18 @@ def add_facts(ctx: Context, request: AddLeadsToCampaign) -> Facts | None:
     if row.status not in FILLS_AND_SENDS:
         return None
     if request.leads:
-        return filling_facts(row, len(request.leads), "", ctx.now)
+        return filling_facts(ctx.session, row, len(request.leads), _values_of(ctx, request), ctx.now)
     ids = ctx.once(_matches, request)
-    return filling_facts(row, len(ids), digest_of(ids), ctx.now)
+    revision = f"{digest_of(ids)}/{values_of(ctx.session, ctx.workspace_id, ids)}"
+    return filling_facts(ctx.session, row, len(ids), revision, ctx.now)
+
+
+def _values_of(ctx: Context, request: AddLeadsToCampaign) -> str:
+    """What changes with the values of those leads that entries name and that are used as they are."""
+    wanted = [each.lead for each in read_entries(request.leads).wanted]
+    ids = [lead for lead in wanted if isinstance(lead, str)]
+    addresses = [lead.email for lead in wanted if isinstance(lead, LeadDraft)]
+    return values_of(ctx.session, ctx.workspace_id, ids, addresses)
 
 
 @operation(
@@ -169,7 +179,7 @@ async def _add_entries(ctx: OutsideContext, request: AddLeadsToCampaign) -> Adde
     errors = list(entries.errors)
     for start in range(0, len(entries.wanted), _BATCH):
         part = entries.wanted[start : start + _BATCH]
-        done = await ctx.write(partial(_add_part, campaign_id=request.id, wanted=part, agreed=ctx.sends_agreed))
+        done = await ctx.write(partial(_add_part, campaign_id=request.id, wanted=part, agreed=_agreed(ctx)))
         added, skipped, errors = added + done.added, skipped + done.skipped, errors + done.errors
         await ctx.progress(start + len(part), len(entries.wanted), "Adding leads")
     listed = [
@@ -179,9 +189,13 @@ async def _add_entries(ctx: OutsideContext, request: AddLeadsToCampaign) -> Adde
     return AddedLeads(added=added, skipped=skipped, matched=None, errors=listed)
 
 
-def _add_part(ctx: Context, *, campaign_id: str, wanted: Sequence[WantedEntry], agreed: bool) -> _Added:
+def _agreed(ctx: OutsideContext) -> Agreed:
+    return Agreed(ctx.sends_agreed, None if ctx.agreed is None else ctx.agreed.content_digest)
+
+
+def _add_part(ctx: Context, *, campaign_id: str, wanted: Sequence[WantedEntry], agreed: Agreed) -> _Added:
     # Locked first, as everywhere, so that two such transactions cannot wait for each other.
-    check_agreed(campaign_to_fill(ctx.session, ctx.workspace_id, campaign_id), agreed=agreed)
+    check_agreed(campaign_to_fill(ctx.session, ctx.workspace_id, campaign_id), agreed)
     drafts: dict[str, LeadDraft] = {}
     for each in wanted:
         if isinstance(each.lead, LeadDraft):
@@ -210,7 +224,7 @@ async def _add_matches(ctx: OutsideContext, request: AddLeadsToCampaign) -> Adde
     added = skipped = 0
     for start in range(0, len(ids), _BATCH):
         part = ids[start : start + _BATCH]
-        done = await ctx.write(partial(_enroll, campaign_id=request.id, lead_ids=part, agreed=ctx.sends_agreed))
+        done = await ctx.write(partial(_enroll, campaign_id=request.id, lead_ids=part, agreed=_agreed(ctx)))
         added, skipped = added + done.added, skipped + done.skipped
         await ctx.progress(start + len(part), len(ids), "Adding leads")
     return AddedLeads(added=added, skipped=skipped, matched=added + skipped, errors=[])
@@ -222,9 +236,9 @@ def _matches(ctx: Context, request: AddLeadsToCampaign) -> list[str]:
     return list(ctx.session.scalars(query))
 
 
-def _enroll(ctx: Context, *, campaign_id: str, lead_ids: Sequence[str], agreed: bool) -> Enrolled:
+def _enroll(ctx: Context, *, campaign_id: str, lead_ids: Sequence[str], agreed: Agreed) -> Enrolled:
     campaign = campaign_to_fill(ctx.session, ctx.workspace_id, campaign_id)
-    check_agreed(campaign, agreed=agreed)
+    check_agreed(campaign, agreed)
     there = present_leads(ctx.session, ctx.workspace_id, lead_ids)
     enrolled = enroll(
         ctx.session, campaign, [lead_id for lead_id in lead_ids if lead_id in there], ctx.now, capped_by=ctx.capped_by
@@ -252,7 +266,9 @@ def import_facts(ctx: Context, request: ImportCampaignLeadsCsv) -> Facts | None:
     if row.status not in FILLS_AND_SENDS:
         return None
     most, digest = most_rows(ctx, request)
-    return filling_facts(row, most, digest, ctx.now)
+    # Known leads are used as they are, and the file is not read yet: an edit of any lead counts.
+    revision = f"{digest}/{values_of_all(ctx.session, ctx.workspace_id)}"
+    return filling_facts(ctx.session, row, most, revision, ctx.now)
 
 
 @operation(

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import AfterValidator, Field
 
+from postrider.access.causes import CAMPAIGNS, hold_campaigns
 from postrider.access.house import pause_warnings
 from postrider.campaigns.checking import check_storable, checked_name
 from postrider.campaigns.confirming import edit_facts
@@ -202,7 +203,7 @@ def update_facts(ctx: Context, request: UpdateCampaign) -> Facts | None:
         return None
     check_storable(request)
     before, after = _content(row), _edited(ctx, row, request)
-    changed = [part for part in _SENT if getattr(before, part) != getattr(after, part)]
+    changed = _changed(before, after)
     if changed:
         _check_still_runs(row.status, after)
     given = request.model_dump(mode="json", exclude={"id", "name"}, exclude_unset=True)
@@ -246,6 +247,8 @@ def update_campaign(ctx: Context, request: UpdateCampaign) -> CampaignOut:
     row.revision += 1
     row.updated_at = ctx.now
     ctx.session.flush()
+    if ctx.capped_by is not None and _changed(before, after):
+        hold_campaigns(ctx.session, ctx.workspace_id, ctx.capped_by, CAMPAIGNS.c.id == row.id)
     _follow_up(ctx, row, before)
     return show_campaign(ctx, row.id, _left_behind(ctx, row, before))
 
@@ -279,6 +282,10 @@ def _content(row: Campaign) -> Content:
     return Content(row.name, row.sequence, row.subsequences, row.schedule, row.settings, row.mailbox_ids)
 
 
+def _changed(before: Content, after: Content) -> list[str]:
+    return [part for part in _SENT if getattr(before, part) != getattr(after, part)]
+
+
 def _check_still_runs(status: str, after: Content) -> None:
     """Accepts an edit that leaves a campaign able to run which does, or will as soon as it gets a lead.
 
@@ -307,7 +314,6 @@ def _follow_up(ctx: Context, row: Campaign, before: Content) -> None:
         moves=moves,
         releases=CURABLE if may_cure else (),
         wakes=row.schedule != before.schedule,
-        capped_by=ctx.capped_by,
     )
     if not apply_change(ctx.session, row, change):
         ctx.wake("jobs")

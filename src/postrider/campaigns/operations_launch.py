@@ -171,7 +171,7 @@ def _run(ctx: Context, *, campaign_id: str, states: Sequence[str], verb: str, ga
     settings = SettingsInput.model_validate(row.settings)
     warnings = warnings_for(settings, row.mailbox_ids, needed, around) + gaps.warnings
     row.status = "active"
-    row.credential_id = ctx.actor.credential_id
+    row.credential_id, row.held_to = ctx.actor.credential_id, []
     row.started_at = row.started_at or ctx.now
     row.updated_at = ctx.now
     ctx.session.flush()

@@ -154,9 +154,10 @@ def _note(ctx: Context, campaign: Campaign, *, running: bool) -> None:
     ctx.wake("sender")
 
 
-def at_once(count: int, remaining: int) -> str:
-    """How many one call changes, and of how many that are chosen."""
-    return f"{count:,} of {count + remaining:,}" if remaining else f"{count:,}"
+def at_once(count: int, remaining: int, one: str, many: str) -> str:
+    """How many one call changes, and of how many that are chosen, in words: "1 lead is" where it is one."""
+    of_all = f" of {count + remaining:,}" if remaining else ""
+    return f"{count:,}{of_all} {one if count + remaining == 1 else many}"
 
 
 def empty_filters() -> InvalidInput:

@@ -22,6 +22,7 @@ from postrider.campaigns.removal import (
     restarts_of,
     restore_enrollments,
 )
+from postrider.campaigns.showing import leads_named, name_of
 from postrider.campaigns.states import EnrollmentStatus
 from postrider.campaigns.tables import Campaign, Enrollment
 from postrider.kernel.arguments import digest_of
@@ -53,6 +54,7 @@ def campaign_deletion_facts(ctx: Context, request: CampaignRef) -> Facts:
         revision=f"{row.revision}/{row.status}",
         cause="destroy",
         people=1,
+        details=(name_of(row),),
     )
 
 
@@ -161,15 +163,24 @@ def bulk_facts(ctx: Context, request: BulkActionCampaignLeads) -> Facts | None:
     if not ids or (request.action != "remove" and not sends):
         return None
     digest = digest_of([ids, remaining])
-    doing = "go on in" if sends else "are taken out of"
+    words = ("lead goes on in", "leads go on in") if sends else ("lead is taken out of", "leads are taken out of")
     return Facts(
-        summary=f"{at_once(len(ids), remaining)} leads {doing} the campaign {row.id} (choice {digest}).",
+        summary=f"{at_once(len(ids), remaining, *words)} the campaign {row.id}.",
         subject=row.id,
         revision=f"{row.status}/{digest}",
         cause="send" if sends else "destroy",
         people=len(ids) + remaining,
         leaves_from=(row.id,) if sends else (),
+        details=(name_of(row), f"Leads: {_named_leads(ctx, ids, len(ids) + remaining)}"),
     )
+
+
+def _named_leads(ctx: Context, ids: list[str], count: int) -> str:
+    """The first leads of these places by name."""
+    first = select(Enrollment.lead_id).where(
+        Enrollment.workspace_id == ctx.workspace_id, Enrollment.id.in_(ids[:NAMED])
+    )
+    return leads_named(ctx.session, ctx.workspace_id, list(ctx.session.scalars(first)), count)
 
 
 def undo_bulk(ctx: Context, payload: dict[str, Any]) -> Undone:

@@ -11,6 +11,7 @@ class Campaign(Base):
 
     ``sequence`` is the list of steps with stable ids (see campaigns/sequence.py); the other documents likewise have
     their models there. ``credential_id``: what it was last started with; the caps of that credential hold for it.
+    ``held_to``: credentials whose caps hold for it too, because they have changed what leaves since (access/causes.py).
     """
 
     __tablename__ = "campaigns"
@@ -28,6 +29,7 @@ class Campaign(Base):
     settings: Mapped[Json]
     mailbox_ids: Mapped[JsonStrings]
     credential_id: Mapped[Id | None]
+    held_to: Mapped[JsonStrings | None]
     started_at: Mapped[Instant | None]
     completed_at: Mapped[Instant | None]
     created_at: Mapped[Instant]
@@ -58,8 +60,8 @@ class Enrollment(Base):
     ``due_at`` None: nothing to send (waiting for an outcome, or done). ``sleep_until``: the planner has looked and
     found it closed until then. ``lease_owner``: the engine that works on it now; ``fence`` rises with every claim: a
     late writer is refused; ``claim``: what the claim was counted on, to be given back when nothing was sent.
-    ``credential_id``: the credential with a limit that put the lead there, or let it go on; its emails count on that
-    one, whoever starts the campaign.
+    ``credential_id``: the credential with a limit that put the lead there, changed it or let it go on; its emails count
+    on that one, whoever starts the campaign.
     """
 
     __tablename__ = "enrollments"

@@ -7,6 +7,7 @@ from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from postrider.audit.queries import Deed, record
+from postrider.confirmations.rules import MOST_GIVEN_BACK
 from postrider.confirmations.tables import Approval
 from postrider.kernel.context import Actor, Door
 from postrider.kernel.ids import new_id
@@ -47,10 +48,17 @@ def use_grant(session: Session, approval: Approval) -> bool:
     return used.scalar() is not None
 
 
-def give_grant_back(session: Session, workspace_id: str, approval_id: str) -> None:
-    """Lets a used yes be used again, as long as it lasts: nothing has come of the call that used it."""
+def give_grant_back(session: Session, workspace_id: str, approval_id: str) -> bool:
+    """Lets a used yes be used again, as long as it lasts: nothing has come of the call that used it. Whether it can
+    be: it was not given back too often before."""
     used = (Approval.workspace_id == workspace_id, Approval.id == approval_id, Approval.status == "used")
-    session.execute(update(Approval).where(*used).values(status="granted"))
+    back = session.execute(
+        update(Approval)
+        .where(*used, Approval.given_back < MOST_GIVEN_BACK)
+        .values(status="granted", given_back=Approval.given_back + 1)
+        .returning(Approval.id)
+    )
+    return back.scalar() is not None
 
 
 def ask_person(
@@ -75,6 +83,7 @@ def ask_person(
         expires_at=now + ASKED_FOR,
         decided_at=None,
         decided_by=None,
+        given_back=0,
     )
     session.add(row)
     session.flush()
@@ -85,6 +94,7 @@ def facts_out(facts: Facts) -> JsonObject:
     """The facts as they stand in answers."""
     return {
         "summary": facts.summary,
+        "details": list(facts.details),
         "subject": facts.subject,
         "cause": facts.cause,
         "people": facts.people,

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, func, select
 
 from postrider.confirmations.tables import Approval
 from postrider.kernel.context import Context
-from postrider.kernel.operation import Effect, Output, Rest, operation
+from postrider.kernel.operation import Effect, Output, Rest, UntrustedText, operation
 from postrider.kernel.page import Page, PageInput
 from postrider.storage.paging import newest_first, next_cursor
 
@@ -22,9 +22,11 @@ class ListApprovals(PageInput):
 
 
 class FactsOut(Output):
-    """What the person is shown. ``people``: how many would be written to, or how many things lost."""
+    """What the person is shown. ``details``: names, texts and recipients, in quotes where others may have written them.
+    ``people``: how many would be written to, or how many things lost."""
 
     summary: str
+    details: list[UntrustedText]
     subject: str
     cause: str
     people: int

@@ -7,7 +7,10 @@ from postrider.storage.base import Base, Id, Instant, Json, LongText, ShortText
 
 
 class UsedToken(Base):
-    """A confirm token that has been used; kept until it would have run out (wall time, milliseconds since 1970)."""
+    """A confirm token that has been used; kept until it would have run out (wall time, milliseconds since 1970).
+
+    ``given_back``: how often nothing has come of the call that used it; ``is_used`` False: so it was the last time.
+    """
 
     __tablename__ = "used_confirm_tokens"
     __table_args__ = (Index("ix_used_confirm_tokens_expires_ms", "expires_ms"),)
@@ -15,13 +18,16 @@ class UsedToken(Base):
     workspace_id: Mapped[Id] = mapped_column(primary_key=True)
     nonce: Mapped[ShortText] = mapped_column(primary_key=True)
     expires_ms: Mapped[int] = mapped_column(BigInteger)
+    is_used: Mapped[bool]
+    given_back: Mapped[int]
 
 
 class Approval(Base):
     """A call that waits for a person. ``status``: pending, granted, denied or used; past ``expires_at`` it means no.
 
     ``call_hash``: of operation, arguments, credential and the revision of what it is done to. ``arguments`` may hold
-    secrets and strangers' words, and are not shown; ``facts`` are ours.
+    secrets and strangers' words, and are not shown; ``facts`` are ours. ``given_back``: how often nothing has come of
+    the call that used it.
     """
 
     __tablename__ = "approvals"
@@ -41,3 +47,4 @@ class Approval(Base):
     expires_at: Mapped[Instant]
     decided_at: Mapped[Instant | None]
     decided_by: Mapped[Id | None]
+    given_back: Mapped[int]

@@ -8,9 +8,10 @@ import hmac
 import re
 from typing import Final, NamedTuple
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import ColumnElement, delete, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from postrider.confirmations.rules import MOST_GIVEN_BACK
 from postrider.confirmations.tables import UsedToken
 from postrider.kernel.context import Actor
 from postrider.kernel.ids import random_text
@@ -56,25 +57,36 @@ def use_token(session: Session, vault: Vault, call: BoundCall, token: str, now_m
 
     The mark belongs to the transaction: if that is rolled back, the token can be used again.
     """
-    match = _FORM.fullmatch(token)
-    if match is None:
-        return False
-    nonce, expires_ms, mac = match.group(1), int(match.group(2)), match.group(3)
-    good = hmac.compare_digest(mac, _mac(vault, call, nonce, expires_ms))
-    if not good or now_ms >= expires_ms:
+    good = _read(vault, call, token, now_ms)
+    if good is None:
         return False
     dialect = session.get_bind().dialect.name
     mark = insert_or_ignore(UsedToken, dialect, "workspace_id", "nonce").returning(UsedToken.nonce)
-    values = {"workspace_id": call.workspace_id, "nonce": nonce, "expires_ms": expires_ms}
-    return session.execute(mark.values(values)).scalar() is not None
+    values = {"nonce": good.nonce, "expires_ms": good.expires_ms, "is_used": True, "given_back": 0}
+    if session.execute(mark.values({"workspace_id": call.workspace_id, **values})).scalar() is not None:
+        return True
+    free = (*_row(call.workspace_id, good.nonce), UsedToken.is_used.is_(False))
+    again = update(UsedToken).where(*free).values(is_used=True).returning(UsedToken.nonce)
+    return session.execute(again).scalar() is not None
 
 
-def give_token_back(session: Session, workspace_id: str, token: str) -> None:
-    """Lets a used token be used again: nothing has come of the call that used it."""
+def token_fits(session: Session, vault: Vault, call: BoundCall, token: str, now_ms: int) -> bool:
+    """What ``use_token`` would say; the token stays as it is."""
+    good = _read(vault, call, token, now_ms)
+    if good is None:
+        return False
+    return not session.scalar(select(UsedToken.is_used).where(*_row(call.workspace_id, good.nonce)))
+
+
+def give_token_back(session: Session, workspace_id: str, token: str) -> bool:
+    """Lets a used token be used again: nothing has come of the call that used it. Whether it can be: it was not given
+    back too often before."""
     match = _FORM.fullmatch(token)
-    if match is not None:
-        used = (UsedToken.workspace_id == workspace_id, UsedToken.nonce == match.group(1))
-        session.execute(delete(UsedToken).where(*used))
+    if match is None:
+        return False
+    used = (*_row(workspace_id, match.group(1)), UsedToken.is_used, UsedToken.given_back < MOST_GIVEN_BACK)
+    back = update(UsedToken).where(*used).values(is_used=False, given_back=UsedToken.given_back + 1)
+    return session.execute(back.returning(UsedToken.nonce)).scalar() is not None
 
 
 def sweep_tokens(session: Session, now_ms: int, most: int) -> int:
@@ -82,6 +94,25 @@ def sweep_tokens(session: Session, now_ms: int, most: int) -> int:
     key = (UsedToken.workspace_id, UsedToken.nonce)
     out = select(*key).where(UsedToken.expires_ms <= now_ms).limit(most)
     return session.connection().execute(delete(UsedToken).where(tuple_(*key).in_(out))).rowcount
+
+
+class _Good(NamedTuple):
+    nonce: str
+    expires_ms: int
+
+
+def _read(vault: Vault, call: BoundCall, token: str, now_ms: int) -> _Good | None:
+    """What a token holds that was issued for exactly this call and has not run out; None of any other."""
+    match = _FORM.fullmatch(token)
+    if match is None:
+        return None
+    good = _Good(match.group(1), int(match.group(2)))
+    is_ours = hmac.compare_digest(match.group(3), _mac(vault, call, *good))
+    return good if is_ours and now_ms < good.expires_ms else None
+
+
+def _row(workspace_id: str, nonce: str) -> tuple[ColumnElement[bool], ...]:
+    return (UsedToken.workspace_id == workspace_id, UsedToken.nonce == nonce)
 
 
 def _mac(vault: Vault, call: BoundCall, nonce: str, expires_ms: int) -> str:

@@ -4,7 +4,7 @@ who has started the campaign, and on who has put the lead there or let it go on.
 Who only edits what the campaigns of others send is not counted there, and is refused here or nowhere.
 """
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from postrider.campaigns.tables import Campaign
 from postrider.kernel.context import Context
@@ -33,13 +33,12 @@ def check_caps(ctx: Context, facts: Facts) -> None:
 
 
 def _is_others(ctx: Context, campaign_ids: tuple[str, ...]) -> bool:
-    """Whether one of the campaigns was not last started with the credential that calls."""
-    query = select(func.count()).where(
-        Campaign.workspace_id == ctx.workspace_id,
-        Campaign.id.in_(campaign_ids),
-        Campaign.credential_id == ctx.actor.credential_id,
+    """Whether one of the campaigns does not count on the credential that calls as a whole."""
+    query = select(Campaign.credential_id, Campaign.held_to).where(
+        Campaign.workspace_id == ctx.workspace_id, Campaign.id.in_(campaign_ids)
     )
-    return (ctx.session.scalar(query) or 0) < len(campaign_ids)
+    found = ctx.session.execute(query).all()
+    return any(ctx.actor.credential_id not in (starter, *(held_to or ())) for starter, held_to in found)
 
 
 def _too_many(state: CredentialState, facts: Facts, room: int, ctx: Context) -> LimitReached:

@@ -21,7 +21,7 @@ from postrider.audit.queries import Deed, Outcome, record
 from postrider.catalogue import Catalogue
 from postrider.confirmations.approvals import ask_person
 from postrider.dispatch.authority import check_authority
-from postrider.dispatch.gate import Gate, PersonWanted, person_asked
+from postrider.dispatch.gate import Gate, PersonWanted, person_asked, say_used_up
 from postrider.dispatch.runners import OneEffect, Part, Replayed, Transactions, settling
 from postrider.dispatch.settlement import Settlement, target_of
 from postrider.idempotency.queries import KeyedCall, check_key
@@ -44,7 +44,7 @@ class Call:
     """One call as a door received it. ``lenient``: unknown fields are dropped and reported instead of refused.
 
     ``idempotency_key``: repetitions of the call with it get the first one's answer. ``request_id``: the caller's own
-    name for the request, for the audit log.
+    name for the request, for the audit log. ``base_url``: the address of this server that the caller came to.
     """
 
     operation: str
@@ -55,6 +55,7 @@ class Call:
     progress: Progress | None = None
     idempotency_key: str | None = None
     request_id: str | None = None
+    base_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class Dispatcher:
         self._clock = clock
         self._signals = signals
         self._ports = ports
+        self._toolsets = frozenset(each.toolset for each in catalogue)
         self._undoers: dict[str, Undoer] = {each.name: each.undo for each in catalogue if each.undo is not None}
 
     async def call(self, call: Call) -> Answer:
@@ -173,19 +175,17 @@ class Dispatcher:
     ) -> BaseModel:
         """Work of several transactions or over the network, with a record before it and one after it."""
         write = self._writer(call)
-        replay = await write(settlement.start)
+        replay = await _begin(write, settlement)
         if replay is not None:
             return replay
         parts, aside = (Part(write, settlement, is_effect=is_effect) for is_effect in (True, False))
         context = replace(self._outside(call, parts), write=parts, aside=aside)
-        context.sends_agreed, context.choices = settlement.sends_agreed, settlement.choices
+        context.sends_agreed, context.agreed = settlement.sends_agreed, settlement.agreed
+        context.choices = settlement.choices
         try:
             output = await run_outside(context, checked)
         except BaseException as error:
-            cause = error
-            with suppress(DBAPIError):
-                # Shielded: whoever takes the call back does not take its record back.
-                await asyncio.shield(write(lambda context: settlement.fail(context, cause)))
+            await _fail(write, settlement, error)
             raise
         # It is done, and nobody must hear anything else because the record of it has to wait.
         end = insist(lambda: write(lambda context: settlement.leave(context, output, "ended")), "end_not_recorded")
@@ -256,6 +256,8 @@ class Dispatcher:
             call.files,
             undoers=self._undoers,
             locks=locks,
+            base_url=call.base_url,
+            toolsets=self._toolsets,
         )
 
     def _reader(self, call: Call, *, short: bool = False) -> Transactions:
@@ -264,6 +266,36 @@ class Dispatcher:
 
     def _writer(self, call: Call) -> Transactions:
         return Transactions(self._database.write, lambda s: self._context(s, call, locks=True), self._signals)
+
+
+async def _begin(write: Transactions, settlement: Settlement) -> BaseModel | None:
+    """Writes the first record of a call; the answer to repeat, if there is one.
+
+    Whoever takes the call back meanwhile does not take back a record that is being committed, so it gets its end.
+    """
+    start = asyncio.ensure_future(write(settlement.start))
+    try:
+        return await asyncio.shield(start)
+    except asyncio.CancelledError as error:
+        await asyncio.shield(_end_unbegun(write, settlement, start, error))
+        raise
+
+
+async def _end_unbegun(
+    write: Transactions, settlement: Settlement, start: "asyncio.Future[BaseModel | None]", error: BaseException
+) -> None:
+    await asyncio.wait([start])
+    if not start.cancelled() and start.exception() is None and start.result() is None:
+        await _fail(write, settlement, error, begun=False)
+
+
+async def _fail(write: Transactions, settlement: Settlement, error: BaseException, *, begun: bool = True) -> None:
+    """Writes the last record of a call that did not succeed."""
+    with suppress(DBAPIError):
+        # Shielded: whoever takes the call back does not take its record back.
+        await asyncio.shield(write(lambda context: settlement.fail(context, error, begun=begun)))
+    if settlement.is_yes_spent and isinstance(error, PostriderError):
+        say_used_up(error)
 
 
 async def _digests(files: Mapping[str, UploadedFile]) -> dict[str, str]:

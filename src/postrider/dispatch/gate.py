@@ -18,12 +18,13 @@ from postrider.confirmations.tokens import (
     call_hash,
     give_token_back,
     issue_token,
+    token_fits,
     use_token,
 )
 from postrider.dispatch.authority import missing_scope
 from postrider.dispatch.caps import check_caps
 from postrider.kernel.context import Actor, Context
-from postrider.kernel.errors import ConfirmationNeeded, Forbidden
+from postrider.kernel.errors import ConfirmationNeeded, Forbidden, PostriderError
 from postrider.kernel.operation import CONFIRM_TOKEN, Operation
 from postrider.kernel.policy import Facts
 from postrider.storage.leases import wall_ms_now
@@ -38,18 +39,19 @@ class PersonWanted(Exception):
         self.facts = facts
 
 
-GiveBack = Callable[[Session], None]
-"""Makes a yes that was used up one that can be used."""
+GiveBack = Callable[[Session], bool]
+"""Makes a yes that was used up one that can be used. Whether it could: after a few times it stays used up."""
 
 
 class Passed(NamedTuple):
     """What the gate has found of a call that may act. ``sends``: mail may leave because of it, should it come to that.
 
-    ``give_back``: for the yes that it has used up.
+    ``give_back``: for the yes that it has used up; ``agreed``: the facts that this was a yes to.
     """
 
     sends: bool
     give_back: GiveBack | None = None
+    agreed: Facts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,11 @@ class Gate:
             give_back = self._ask_person(ctx, bound, facts, use=use)
         elif wanted == "token":
             give_back = self._ask_for_yes(ctx, bound, facts, use=use)
-        return Passed(facts.cause == "send", give_back)
+        return Passed(facts.cause == "send", give_back, None if give_back is None else facts)
 
     def _ask_for_yes(self, ctx: Context, bound: BoundCall, facts: Facts, *, use: bool) -> GiveBack:
-        if self.token is not None and (not use or use_token(ctx.session, ctx.vault, bound, self.token, wall_ms_now())):
+        check = use_token if use else token_fits
+        if self.token is not None and check(ctx.session, ctx.vault, bound, self.token, wall_ms_now()):
             return partial(give_token_back, workspace_id=ctx.workspace_id, token=self.token)
         raise _confirmation_needed(self.operation, facts, issue_token(ctx.vault, bound, wall_ms_now()), self.token)
 
@@ -123,6 +126,12 @@ def person_asked(approval: Approval, public_url: str | None) -> ConfirmationNeed
         "Then make the same call again, unchanged.",
         details={"approvalId": approval.id, "facts": approval.facts, "status": approval.status},
     )
+
+
+def say_used_up(error: PostriderError) -> None:
+    """Adds to what a caller is told of a call that came to nothing that its yes was not given back."""
+    asks = "The yes to it is used up: the next call asks for a new one."
+    error.hint = asks if error.hint is None else f"{error.hint} {asks}"
 
 
 def _confirmation_needed(operation: Operation, facts: Facts, token: str, given: str | None) -> ConfirmationNeeded:

@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 from postrider.audit.changes import NO_HASHES, Changes, Hashes, together
 from postrider.audit.queries import Deed, Outcome, record
 from postrider.dispatch.gate import Gate, GiveBack
-from postrider.idempotency.queries import KeyedCall, begin_keyed, find_answer, finish_keyed, release_keyed
+from postrider.idempotency.queries import KeptAnswer, KeyedCall, begin_keyed, find_answer, finish_keyed, release_keyed
 from postrider.kernel.context import Actor, Choices, Context
 from postrider.kernel.errors import PostriderError, Upstream
 from postrider.kernel.ids import kind_of
 from postrider.kernel.operation import Operation
+from postrider.kernel.policy import Facts
 from postrider.undo.queries import keep_undo
 
 
@@ -24,8 +25,10 @@ from postrider.undo.queries import keep_undo
 class Settlement:
     """One changing call. ``undo_id``: what undo_operation takes, once it is settled; None where it cannot be undone.
 
-    ``replayed``: the answer is that of an earlier call with the same key. ``sends_agreed``, ``choices``: see Context.
+    ``replayed``: the answer is that of an earlier call with the same key.
+    ``sends_agreed``, ``agreed``, ``choices``: see Context.
     ``parts``: hashes of what a call of several transactions has committed; ``acted``: some of it is what was asked for.
+    ``is_yes_spent``: it came to nothing, and still its yes was not given back.
     """
 
     operation: Operation
@@ -39,10 +42,12 @@ class Settlement:
     started_id: str | None = None
     changes: Changes | None = None
     sends_agreed: bool = False
+    agreed: Facts | None = None
     choices: Choices = field(default_factory=dict)
     give_back: GiveBack | None = None
     parts: list[Hashes] = field(default_factory=list)
     acted: bool = False
+    is_yes_spent: bool = False
 
     def look(self, ctx: Context) -> BaseModel | None:
         """What ``enter`` would say, from a transaction that changes nothing: so that long work is not begun in vain."""
@@ -68,6 +73,7 @@ class Settlement:
             ctx.choices = self.choices
         passed = self.gate.pass_through(ctx, self.checked)
         ctx.sends_agreed = self.sends_agreed = passed.sends
+        ctx.agreed = self.agreed = passed.agreed
         self.give_back, self.choices = passed.give_back, ctx.choices
         if self.operation.audit == "effect":
             self.changes = Changes(ctx.session, ctx.vault)
@@ -81,7 +87,8 @@ class Settlement:
             self.undo_id = keep_undo(ctx.session, self.actor, *named, ctx.undo_record, ctx.now)
         self.write_down(ctx.session, outcome, ctx.now, job_id=_job_id(output), hashes=hashes)
         if self.keyed is not None:
-            finish_keyed(ctx.session, self.keyed, None if self.operation.sensitive else stored(output))
+            kept = None if self.operation.sensitive else stored(output)
+            finish_keyed(ctx.session, self.keyed, kept, self.undo_id)
 
     def start(self, ctx: Context) -> BaseModel | None:
         """For a call with a record at each end: enters, and writes the first one down."""
@@ -95,17 +102,20 @@ class Settlement:
         self.parts.append(hashes)
         self.acted |= is_effect and hashes.after is not None
 
-    def fail(self, ctx: Context, error: BaseException) -> None:
+    def fail(self, ctx: Context, error: BaseException, *, begun: bool = True) -> None:
         """Writes down that it did not succeed. Key and yes may be used again only if nothing was done: a call that
-        broke off, or whose outcome is not known, must not happen a second time because somebody repeats it."""
-        nothing_done = not self.acted and _did_nothing(error)
+        broke off, or whose outcome is not known, must not happen a second time because somebody repeats it.
+
+        ``begun`` False: it ended before its work.
+        """
+        nothing_done = not self.acted and (not begun or _did_nothing(error))
         outcome: Outcome = "refused" if nothing_done else "failed"
         hashes = together(ctx.vault, self.parts)
         self.write_down(ctx.session, outcome, ctx.now, error_code=_code(error), hashes=hashes)
         if nothing_done and self.keyed is not None:
             release_keyed(ctx.session, self.keyed)
         if nothing_done and self.give_back is not None:
-            self.give_back(ctx.session)
+            self.is_yes_spent = not self.give_back(ctx.session)
 
     def write_down(
         self,
@@ -134,9 +144,9 @@ class Settlement:
         )
         return record(session, deed, now)
 
-    def _replay(self, kept: Any) -> BaseModel:
-        self.replayed = True
-        return self.operation.output.model_validate(kept)
+    def _replay(self, kept: KeptAnswer) -> BaseModel:
+        self.replayed, self.undo_id = True, kept.undo_id
+        return self.operation.output.model_validate(kept.output)
 
 
 def _did_nothing(error: BaseException) -> bool:

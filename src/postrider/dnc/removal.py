@@ -3,8 +3,9 @@
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, delete, false, func, select
+from sqlalchemy import ColumnElement, delete, false, func, or_, select
 
+from postrider.access.causes import hold_leads
 from postrider.dnc.queries import hash_value
 from postrider.dnc.rules import BINDING_SOURCES
 from postrider.dnc.tables import DncEntry
@@ -14,6 +15,7 @@ from postrider.kernel.errors import Conflict, InvalidInput
 from postrider.kernel.operation import Effect, Output, Rest, Selection, operation
 from postrider.kernel.policy import Facts
 from postrider.kernel.undoing import Undone, UndoRecord
+from postrider.leads.tables import Lead
 from postrider.storage.rows import CHUNK, packed, put_back, stored_columns
 
 MOST_AT_ONCE: Final = 5_000
@@ -90,6 +92,8 @@ def remove_dnc_entries(ctx: Context, request: RemoveDncEntries) -> DncRemoved:
         rows += [row._asdict() for row in ctx.session.execute(taken)]
     if rows:
         record: dict[str, Any] = {"entries": [packed(row) for row in rows]}
+        if ctx.capped_by is not None:
+            hold_leads(ctx.session, ctx.workspace_id, ctx.capped_by, _covered(ctx, rows))
         ctx.undoable(UndoRecord(record, f"{len(rows):,} entries go back on the do-not-contact list.", len(rows)))
     return DncRemoved(deleted=len(rows), kept=kept + len(ids) - len(rows))
 
@@ -126,6 +130,20 @@ def _chosen(ctx: Context, request: RemoveDncEntries) -> tuple[list[str], int]:
             hint="Do it in parts: narrow with search or type.",
         )
     return ids, kept
+
+
+def _covered(ctx: Context, entries: list[dict[str, Any]]) -> list[str]:
+    """The ids of the leads that these entries covered."""
+    emails = [entry["value"] for entry in entries if entry["kind"] == "email"]
+    domains = [entry["value"] for entry in entries if entry["kind"] == "domain"]
+    found = set[str]()
+    own = select(Lead.id).where(Lead.workspace_id == ctx.workspace_id)
+    for start in range(0, len(emails), CHUNK):
+        found.update(ctx.session.scalars(own.where(Lead.email.in_(emails[start : start + CHUNK]))))
+    for domain in domains:
+        ends = [Lead.email.endswith(f"{sign}{domain}", autoescape=True) for sign in "@."]
+        found.update(ctx.session.scalars(own.where(or_(*ends))))
+    return sorted(found)
 
 
 def _binding(ctx: Context) -> ColumnElement[bool]:

@@ -27,6 +27,7 @@ from postrider.doors.web.files import FilesDoor
 from postrider.doors.web.health import Readiness, healthz
 from postrider.doors.web.metrics import metrics
 from postrider.doors.web.people import PeopleDoor
+from postrider.doors.web.strays import missing_page, unfit_page, wants_page
 from postrider.doors.web.tracking import TrackingDoor
 from postrider.doors.web.unsubscribe import UnsubscribeDoor
 from postrider.files.store import FOLDER, UNFINISHED
@@ -89,9 +90,11 @@ def http_app(installation: Installation, binding: Binding | None = None, run_job
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:
-    """What the router refuses, in the envelope of every other refusal."""
+    """What the router refuses: a page for browsers, for all others the envelope of every other refusal."""
     if isinstance(error, HTTPException) and error.status_code == 405:
         allowed = _methods_at(request)
+        if wants_page(request):
+            return unfit_page(allowed)
         return problem_response(
             MethodNotAllowed(
                 f"{request.method} is not possible here.",
@@ -99,6 +102,8 @@ async def _http_problem(request: Request, error: Exception) -> Response:
                 details={"allowed": allowed},
             )
         )
+    if wants_page(request):
+        return missing_page()
     return problem_response(NotFound("There is no such path.", hint="All paths are listed in /openapi.json."))
 
 

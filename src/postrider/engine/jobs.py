@@ -102,7 +102,8 @@ class Runner:
         return handler, not finished
 
     async def _fail(self, claim: JobClaim, error: Exception) -> None:
-        message = error.message if isinstance(error, PostriderError) else None
+        # The hint too: whoever looks at the job has no other answer that could say the next step.
+        message = " ".join(filter(None, (error.message, error.hint))) if isinstance(error, PostriderError) else None
         if message is None:
             incident = encode_bits(int.from_bytes(os.urandom(5), "big"), 8)
             message = f"Something went wrong here (incident {incident}); what was done before stays."

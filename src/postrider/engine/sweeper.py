@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from postrider.confirmations.approvals import sweep_approvals
 from postrider.confirmations.tokens import sweep_tokens
-from postrider.files.queries import sweep_files
+from postrider.files.queries import sweep_files, sweep_strays
 from postrider.idempotency.queries import sweep_keys
 from postrider.kernel.clock import Clock
 from postrider.storage.database import Database
@@ -72,3 +72,4 @@ class SweeperLoop:
         for sweep in sweeps:
             while await self._database.write(sweep) and not self._stopping.is_set():
                 pass
+        await self._database.read(lambda session: sweep_strays(session, self._data_dir))

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, delete, select, tuple_, update
 from sqlalchemy.orm import Session
@@ -27,6 +27,13 @@ class KeyedCall:
     arguments_hash: str
 
 
+class KeptAnswer(NamedTuple):
+    """What the first call with a key answered. ``undo_id``: what takes it back."""
+
+    output: JsonObject
+    undo_id: str | None
+
+
 def check_key(key: str) -> str:
     """The key. Raises: InvalidInput."""
     if not _FORM.fullmatch(key):
@@ -38,7 +45,7 @@ def check_key(key: str) -> str:
     return key
 
 
-def begin_keyed(session: Session, call: KeyedCall, now: datetime) -> JsonObject | None:
+def begin_keyed(session: Session, call: KeyedCall, now: datetime) -> KeptAnswer | None:
     """Reserves the key for this call; what the first call with it answered, if there was one.
 
     Raises: Conflict when the key was used for another call, its first call has not ended, or its answer is not kept.
@@ -64,7 +71,7 @@ def begin_keyed(session: Session, call: KeyedCall, now: datetime) -> JsonObject 
     return find_answer(session, call, now)
 
 
-def find_answer(session: Session, call: KeyedCall, now: datetime) -> JsonObject | None:
+def find_answer(session: Session, call: KeyedCall, now: datetime) -> KeptAnswer | None:
     """What the first call with this key answered; None when there was none. Raises: see ``begin_keyed``."""
     row = session.execute(select(IdempotencyKey).where(*_same(call), IdempotencyKey.created_at >= now - KEPT)).scalar()
     if row is None:
@@ -87,12 +94,13 @@ def find_answer(session: Session, call: KeyedCall, now: datetime) -> JsonObject 
             code="IDEMPOTENT_ANSWER_NOT_KEPT",
             hint="Use what the first call answered, or call with a new key to have it done again.",
         )
-    return row.output
+    return KeptAnswer(row.output, row.undo_id)
 
 
-def finish_keyed(session: Session, call: KeyedCall, output: JsonObject | None) -> None:
-    """Keeps the answer of a call that was done; None for one that is shown once."""
-    session.execute(update(IdempotencyKey).where(*_same(call)).values(state="done", output=output))
+def finish_keyed(session: Session, call: KeyedCall, output: JsonObject | None, undo_id: str | None) -> None:
+    """Keeps the answer of a call that was done, None for one that is shown once, and what takes the call back."""
+    done = {"state": "done", "output": output, "undo_id": undo_id}
+    session.execute(update(IdempotencyKey).where(*_same(call)).values(done))
 
 
 def release_keyed(session: Session, call: KeyedCall) -> None:

@@ -7,7 +7,10 @@ from postrider.storage.base import JSON_TYPE, Base, Id, Instant, JsonObject, Sho
 
 
 class IdempotencyKey(Base):
-    """One key of one credential. ``output`` None: the call is under way, was cut off, or its answer is shown once."""
+    """One key of one credential. ``output`` None: the call is under way, was cut off, or its answer is shown once.
+
+    ``undo_id``: what takes the call back.
+    """
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
@@ -19,4 +22,5 @@ class IdempotencyKey(Base):
     arguments_hash: Mapped[ShortText]
     state: Mapped[ShortText]
     output: Mapped[JsonObject | None] = mapped_column(JSON_TYPE)
+    undo_id: Mapped[Id | None]
     created_at: Mapped[Instant]

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, cast
 from pydantic import Field
 from sqlalchemy import func, select, update
 
+from postrider.campaigns.showing import leads_named
 from postrider.inbox.choosing import ConversationChoice, chosen
 from postrider.inbox.tables import Conversation, InboundMessage
 from postrider.kernel.arguments import digest_of
@@ -14,6 +15,7 @@ from postrider.kernel.errors import Conflict, NotFound
 from postrider.kernel.operation import Effect, Input, Output, Rest, operation
 from postrider.kernel.policy import Facts
 from postrider.kernel.undoing import Undone, UndoRecord
+from postrider.kernel.visible import in_quotes
 from postrider.kernel.zones import rfc3339
 from postrider.storage.rows import packed, put_back, stored_columns
 from postrider.tags.queries import find_tag
@@ -105,14 +107,16 @@ def deletion_facts(ctx: Context, request: DeleteConversations) -> Facts:
     """How many would be gone. Raises: see ``chosen``."""
     rows, remaining = ctx.once(chosen, request)
     digest = digest_of([[row.id for row in rows], remaining])
-    of_all = f" of {len(rows) + remaining:,}" if remaining else ""
+    count = len(rows) + remaining
+    of_all = f" of {count:,}" if remaining else ""
+    leave = "conversation leaves the inbox; its emails" if count == 1 else "conversations leave the inbox; their emails"
     return Facts(
-        summary=f"{len(rows):,}{of_all} conversations leave the inbox (choice {digest}); their emails stay in the "
-        "campaigns.",
+        summary=f"{len(rows):,}{of_all} {leave} stay in the campaigns.",
         subject=rows[0].id if len(rows) == 1 else ctx.workspace_id,
         revision=digest,
         cause="destroy",
-        people=len(rows) + remaining,
+        people=count,
+        details=(f"With {leads_named(ctx.session, ctx.workspace_id, [row.lead_id for row in rows], count)}",),
     )
 
 
@@ -183,11 +187,12 @@ def tag_deletion_facts(ctx: Context, request: DeleteTag) -> Facts:
     """How many conversations would lose the label. Raises: NotFound, Conflict."""
     tag, count = _tag_named(ctx, request.name)
     return Facts(
-        summary=f"A label is deleted, and {count:,} conversations lose it.",
+        summary=f"A label is deleted, and {count:,} {'conversation loses' if count == 1 else 'conversations lose'} it.",
         subject=ctx.workspace_id,
         revision=f"{digest_of(tag.name)}/{count}/{rfc3339(tag.created_at)}",
         cause="destroy",
         people=count,
+        details=(f"Label {in_quotes(tag.name)}",),
     )
 
 

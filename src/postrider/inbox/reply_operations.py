@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_, upd
 
 from postrider.access.house import pause_warnings
 from postrider.access.safety import safety_of
+from postrider.content.html import html_to_text
 from postrider.dnc.queries import hashes_covering, listed_reason
 from postrider.inbox.conversations import find_conversation
 from postrider.inbox.reply_ledger import close_deferred
@@ -28,6 +29,7 @@ from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedTex
 from postrider.kernel.page import Page, PageInput, read_cursor, write_cursor
 from postrider.kernel.policy import Facts
 from postrider.kernel.undoing import Undone, UndoRecord
+from postrider.kernel.visible import in_quotes
 from postrider.kernel.zones import rfc3339
 from postrider.leads.tables import Lead
 from postrider.mailboxes.tables import Mailbox
@@ -98,13 +100,14 @@ def reply_facts(ctx: Context, request: SendReply) -> Facts:
     digest = digest_of(reply.html)
     return Facts(
         summary=f"A reply in {reply.conversation.id} leaves {when} from {reply.mailbox.email} to {reply.lead.email}"
-        f"{also}; {len(request.body):,} characters, digest {digest}.",
+        f"{also}; {len(request.body):,} characters.",
         subject=reply.conversation.id,
         revision=f"{reply.mailbox.id}/{reply.lead.email}/{rfc3339(reply.conversation.last_reply_at)}",
         cause="send",
         people=1 + len(copies),
         first_send_at=reply.due_at,
         content_digest=digest,
+        details=(f"Text {in_quotes(html_to_text(reply.html), 200)}",),
     )
 
 

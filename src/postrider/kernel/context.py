@@ -12,15 +12,15 @@ from typing import Any, Literal, Protocol, TypeVar
 from sqlalchemy.orm import Session
 
 from postrider.kernel.events import Signal
-from postrider.kernel.policy import NO_CAPS, Autonomy, Caps
+from postrider.kernel.policy import NO_CAPS, Autonomy, Caps, Facts
 from postrider.kernel.undoing import Undoer, UndoRecord
 from postrider.kernel.vault import Vault
 from postrider.settings import Settings
 
 T = TypeVar("T")
 R = TypeVar("R")
-Choices = dict[Callable[["Context", Any], Any], Any]
-"""What each choosing function has found for the request of one call."""
+Choices = dict[Callable[["Context", Any], Any], tuple[Any, Any]]
+"""Of each choosing function: the request of the call, and what it has found for that."""
 ActorKind = Literal["platform_key", "workspace_key", "oauth_grant", "local", "person"]
 Door = Literal["mcp", "v1", "cli", "stdio", "web"]
 ALL_SCOPES: frozenset[str] = frozenset({"read", "prepare", "send", "delete", "administer"})
@@ -74,7 +74,9 @@ class Context:
 
     ``locks``: it may change things, so that what a decision rests on is locked until it has acted on it.
     ``sends_agreed``: mail may leave because of this call: nobody has to be asked, or they have said yes to it.
-    ``choices``: see ``once``.
+    ``agreed``: the facts that they have said yes to; None where nobody was asked. ``choices``: see ``once``.
+    ``base_url``: the address of this server that the caller came to, where it is safe and known. ``toolsets``: all that
+    there are.
     """
 
     session: Session
@@ -88,7 +90,10 @@ class Context:
     undo_record: UndoRecord | None = None
     locks: bool = False
     sends_agreed: bool = False
+    agreed: Facts | None = None
     choices: Choices = field(default_factory=dict)
+    base_url: str | None = None
+    toolsets: frozenset[str] = frozenset()
 
     @property
     def workspace_id(self) -> str:
@@ -104,9 +109,8 @@ class Context:
         """What ``choose`` finds for the request of the call, looked up at most once: what was counted for whoever said
         yes is what is acted on. On PostgreSQL a second look would find what others have committed since."""
         if choose not in self.choices:
-            self.choices[choose] = choose(self, request)
-        found: T = self.choices[choose]
-        return found
+            self.choices[choose] = request, choose(self, request)
+        return _chosen(self.choices, choose, request)
 
     def undoable(self, record: UndoRecord) -> None:
         """Keeps, with this transaction, what takes its effect back; the operation names the function for it."""
@@ -124,8 +128,8 @@ class OutsideContext:
     ``effect``: the one write that is what the operation does, and gives its output. What the call is held to (its
     confirmation, its idempotency key, its audit row) is settled in the same transaction. Operations declared with
     ``audit="effect"`` use it exactly once; the others use ``write``, and ``aside`` for what is no part of what was
-    asked for (a ledger, a count): it stays, and the call may still be one that did nothing. ``sends_agreed`` and
-    ``choices``: as the gate has found for one of the others; in ``effect``, its own Context tells.
+    asked for (a ledger, a count): it stays, and the call may still be one that did nothing. ``sends_agreed``,
+    ``agreed`` and ``choices``: as the gate has found for one of the others; in ``effect``, its own Context tells.
     """
 
     actor: Actor
@@ -140,6 +144,7 @@ class OutsideContext:
     progress: Progress
     files: Mapping[str, UploadedFile] = field(default_factory=dict)
     sends_agreed: bool = False
+    agreed: Facts | None = None
     choices: Choices = field(default_factory=dict)
 
     @property
@@ -150,14 +155,23 @@ class OutsideContext:
     async def once(self, choose: Callable[[Context, R], T], request: R) -> T:
         """See Context.once: what the gate has been shown, else what there is now."""
         if choose not in self.choices:
-            self.choices[choose] = await self.read(lambda context: choose(context, request))
-        found: T = self.choices[choose]
-        return found
+            self.choices[choose] = request, await self.read(lambda context: choose(context, request))
+        return _chosen(self.choices, choose, request)
 
     def port(self, kind: type[T]) -> T:
         """The adapter behind the port ``kind``."""
         adapter: T = self.ports[kind]  # type: ignore[assignment]  # keyed by its own type in app.py
         return adapter
+
+
+def _chosen(choices: Choices, choose: Callable[[Context, R], T], request: R) -> T:
+    """What ``choose`` has found. Raises: ValueError when that was for another request: a yes would be to the wrong
+    things."""
+    asked, found = choices[choose]
+    if asked != request:
+        raise ValueError(f"{choose.__qualname__} has chosen for another request of this call")
+    chosen: T = found
+    return chosen
 
 
 class Runner(Protocol):

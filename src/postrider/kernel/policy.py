@@ -42,7 +42,9 @@ NO_CAPS: Final = Caps()
 class Facts:
     """What somebody has to know before they say yes to a call.
 
-    ``summary``: one sentence in our own words, with no text by strangers. ``subject``: the id of what it is done to.
+    ``summary``: one sentence in our own words, with no text by strangers. ``details``: lines of our own that name what
+    it is about: names, texts, recipients, each in quotes by kernel/visible.py, because strangers may have written them.
+    The yes is bound to ``revision``, not to them. ``subject``: the id of what it is done to.
     ``revision``: changes with whatever would make the yes one to something else. ``people``: how many are written to,
     or how many things are lost. ``first_send_at``: an estimate. ``content_digest``: of what would be sent.
     ``leaves_from``: campaigns that the mail leaves from and that are not started by the call. If others have started
@@ -52,11 +54,12 @@ class Facts:
     ``@operation(confirm=facts)``. It only reads. It gives None where the call is not grave after all, and raises what
     the operation itself would raise, so that nobody is asked about a call that would be refused. It runs once before
     the call and once more in the transaction of the effect: rows that ``revision`` is made from are locked there
-    (``ctx.locks``) before they are read. ``revision`` is the same as long as the thing is, whatever the time; of a
-    choice of many things it is a digest of their ids, and facts and operation have it from ``ctx.once``, so that what
-    was counted is what is acted on; the arguments are bound without it. The
-    ``summary`` names things by id, count and date: names and texts may come from strangers, checked addresses may
-    stand. A row in tests/contract/authority.py (GRAVE) shows a call that asks.
+    (``ctx.locks``) before they are read; an operation of several transactions holds what it does in a later one against
+    ``ctx.agreed``. ``revision`` is the same as long as the thing is, whatever the time; of a choice of many things it
+    is a digest of their ids, and facts and operation have it from ``ctx.once``, so that what was counted is what is
+    acted on; the arguments are bound without it. The ``summary`` names things by id, count and date: names and texts
+    may come from strangers, checked addresses may stand. A row in tests/contract/authority.py (GRAVE) shows a call that
+    asks.
     """
 
     summary: str
@@ -67,6 +70,7 @@ class Facts:
     first_send_at: datetime | None = None
     content_digest: str | None = None
     leaves_from: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
 
 
 _COVERS: Final[dict[str, tuple[str, ...]]] = {

@@ -3,7 +3,9 @@
 The second pass over it. The first is made where the text comes in: there mail is cleaned, and fields are refused.
 """
 
+import json
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 # Controls but tab and line ends, line separators, lone surrogates; direction marks, overrides and isolates; zero-width,
@@ -23,6 +25,19 @@ def shown_text(text: str) -> str:
         return text
     # What was taken out may have kept a row of joiners apart.
     return _UNSEEN.sub("", _UNSEEN.sub("", text))
+
+
+def in_quotes(text: str, most: int = 100) -> str:
+    """``text`` as it may stand within a line of our own: in quotes that it cannot close, on one line, at most so many
+    characters of it, none of which is unseen."""
+    line = "".join(filter(str.isprintable, " ".join(shown_text(text).split())))
+    return json.dumps(line if len(line) <= most else f"{line[: most - 1]}…", ensure_ascii=False)
+
+
+def first_few(texts: Sequence[str], most: int, more: int = 0) -> str:
+    """The first of ``texts``, and how many follow them; ``more``: how many that are not given."""
+    left = max(0, len(texts) - most) + more
+    return ", ".join(texts[:most]) + (f" and {left:,} more" if left else "")
 
 
 def shown_value(value: Any) -> Any:

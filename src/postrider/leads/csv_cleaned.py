@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from postrider.files.rules import unguarded_cell
 from postrider.leads.csv_columns import ColumnPlan
 from postrider.leads.csv_leads import split_name
-from postrider.leads.csv_rows import CsvRow, without_guard
+from postrider.leads.csv_rows import CsvRow
 from postrider.leads.rules import clean_field
 
 MAX_EXAMPLES: Final = 20
@@ -29,7 +30,7 @@ class CleanedNames:
         for place in self._places:
             for text, number in _cells(rows, place).items():
                 if not text.isalpha():
-                    self._note(without_guard(text), number)
+                    self._note(unguarded_cell(text), number)
         if self._full_name is not None:
             for text, number in _cells(rows, self._full_name).items():
                 for part in split_name(text):

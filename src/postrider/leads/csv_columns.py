@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from postrider.kernel.errors import InvalidInput
-from postrider.leads.rules import WIRE_NAMES, check_custom_names
+from postrider.leads.rules import MAX_CUSTOM_NAME_CHARACTERS, WIRE_NAMES, check_custom_names, is_custom_name
 
 EMAIL: Final = "email"
 FULL_NAME: Final = "fullName"
@@ -81,8 +81,29 @@ def plan_columns(columns: Sequence[str], wanted: Mapping[str, str] | None = None
             hint='Name the column in mapping, such as {"Contact": "email"}; the first row must hold the column names.',
             details=_shown(columns),
         )
+    _check_headings(columns, mapping)
     check_custom_names(name for target in mapping.values() if (name := _custom_name(target)) is not None)
     return _plan(columns, mapping)
+
+
+def _check_headings(columns: Sequence[str], mapping: Mapping[str, str]) -> None:
+    """Raises: InvalidInput for a column whose own name cannot be that of a custom field."""
+    for place, column in enumerate(columns, 1):
+        name = _custom_name(mapping[column])
+        if name is None or is_custom_name(name):
+            continue
+        hidden = next((f"U+{ord(letter):04X}" for letter in name if not letter.isprintable()), None)
+        what = (
+            f"is longer than {MAX_CUSTOM_NAME_CHARACTERS} characters"
+            if hidden is None
+            else f"has an invisible character ({hidden})"
+        )
+        raise InvalidInput(
+            f"Column {place} of the file cannot become a custom field: its name {what}.",
+            field="csv",
+            hint="Type it anew in the first row of the file, take the column out, or say in mapping where it goes.",
+            details={"column": place, **_shown(columns)},
+        )
 
 
 def _plan(columns: Sequence[str], mapping: dict[str, str]) -> ColumnPlan:

@@ -12,10 +12,11 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from pydantic_core import to_json
 
 from postrider.content.addresses import plain_key
+from postrider.files.rules import unguarded_cell
 from postrider.kernel.errors import InvalidInput
 from postrider.leads.columns import LeadColumns
 from postrider.leads.csv_columns import ColumnPlan
-from postrider.leads.csv_rows import CsvRow, ragged, without_guard
+from postrider.leads.csv_rows import CsvRow, ragged
 from postrider.leads.rules import (
     TEXT_COLUMNS,
     LeadDraft,
@@ -70,8 +71,8 @@ class RowReader:
     def draft(self, row: CsvRow) -> LeadDraft:
         """The lead in ``row``. Raises: InvalidInput."""
         cells, plan = self.padded(row), self.plan
-        fields = {column: without_guard(text) for position, column in plan.fields if (text := cells[position])}
-        custom = {name: without_guard(text) for position, name in plan.custom if (text := cells[position])}
+        fields = {column: unguarded_cell(text) for position, column in plan.fields if (text := cells[position])}
+        custom = {name: unguarded_cell(text) for position, name in plan.custom if (text := cells[position])}
         if plan.full_name is not None:
             for column, part in zip(("first_name", "last_name"), split_name(cells[plan.full_name]), strict=True):
                 if part:
@@ -81,7 +82,7 @@ class RowReader:
 
     def tags_in(self, cell: str) -> list[str]:
         """The tags of a row, after those of every row. Raises: InvalidInput."""
-        parts = without_guard(cell).replace(";", ",").replace("|", ",").split(",")
+        parts = unguarded_cell(cell).replace(";", ",").replace("|", ",").split(",")
         return lead_tags([*self.tags, *(part for part in parts if part.strip())])
 
     def error(self, row: CsvRow, error: InvalidInput) -> RowError:
@@ -226,18 +227,18 @@ class BatchReader:
         yield from columns.items()
 
     def _field(self, name: str, text: str) -> str | None:
-        return mended_field(name, without_guard(text), clean=self._one.clean) or None
+        return mended_field(name, unguarded_cell(text), clean=self._one.clean) or None
 
 
 def split_name(cell: str) -> tuple[str, str]:
     """The first and the last name in a cell that holds both."""
-    first, _, last = without_guard(cell).strip().partition(" ")
+    first, _, last = unguarded_cell(cell).strip().partition(" ")
     return first, last
 
 
 def _custom_fragment(name: str, clean: bool, text: str) -> str:
     """The field's part of a JSON object; nothing where it is empty. Raises: InvalidInput."""
-    value = mended_custom(name, without_guard(text), clean=clean)
+    value = mended_custom(name, unguarded_cell(text), clean=clean)
     return to_json({name: value}).decode()[1:-1] if value else ""
 
 

@@ -16,7 +16,6 @@ MAX_ROWS: Final = 50_000
 MAX_COLUMNS: Final = 200
 MAX_CELL_CHARACTERS: Final = 100_000
 MAX_ROW_CHARACTERS: Final = 250_000
-_FORMULA_STARTS: Final = frozenset("=+-@\t\r")
 
 
 class CsvRow(NamedTuple):
@@ -59,11 +58,6 @@ def open_table(file: BinaryIO) -> CsvTable:
 def ragged(cells: list[str], columns: int) -> bool:
     """Whether a row has cells beyond its columns (missing ones at the end count as empty)."""
     return len(cells) > columns and any(cell and not cell.isspace() for cell in cells[columns:])
-
-
-def without_guard(cell: str) -> str:
-    """``cell`` without the apostrophe that an export puts before what a spreadsheet would take for a formula."""
-    return cell[1:] if cell[:1] == "'" and cell.lstrip("'")[:1] in _FORMULA_STARTS else cell
 
 
 class _Lines:

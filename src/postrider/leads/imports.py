@@ -15,12 +15,12 @@ from typing import Annotated, BinaryIO, Final, NamedTuple, cast
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from postrider.files.store import path_of
+from postrider.files.queries import not_sent, sent_file
 from postrider.jobs.operations import JobStarted
 from postrider.jobs.queries import MAX_CHUNK_BYTES, create_job, drop_chunk, new_job_id, read_chunk, store_chunks
 from postrider.jobs.tables import Job
 from postrider.kernel.context import Context, OutsideContext, UploadedFile
-from postrider.kernel.errors import Forbidden, InvalidInput, NotFound
+from postrider.kernel.errors import Forbidden, InvalidInput
 from postrider.kernel.operation import Input
 from postrider.leads.csv_leads import RowError
 from postrider.leads.csv_rows import MAX_FILE_BYTES
@@ -42,6 +42,8 @@ _CHUNKS_TOGETHER: Final = 5
 _READ_BYTES: Final = 1024 * 1024
 SENDS_AGREED: Final = "sendsAgreed"
 """In a job's arguments: whether mail may leave because of it, as was found when it was started (see Context)."""
+AGREED_CONTENT: Final = "agreedContent"
+"""In a job's arguments: the digest of the content that somebody has said yes to, if they were asked (see Context)."""
 CAPPED_BY: Final = "cappedBy"
 """In a job's arguments: the credential with a limit that started it (see Context)."""
 _MORE: Final = b"+"
@@ -103,7 +105,8 @@ async def start_import(ctx: OutsideContext, request: CsvInput, order: ImportOrde
     Raises: InvalidInput when anything is wrong with the file as a whole; then nothing is kept.
     """
     job_id = new_job_id(ctx.now)
-    with closing(_open(ctx, request)) as file:
+    sent = await ctx.read(partial(_sent, request=request))
+    with closing(_open(ctx, request, sent)) as file:
         intake = await asyncio.to_thread(
             partial(
                 open_intake,
@@ -134,7 +137,7 @@ async def start_import(ctx: OutsideContext, request: CsvInput, order: ImportOrde
 def most_rows(ctx: Context, request: CsvInput) -> tuple[int, str]:
     """How many leads a file can hold at most, and a digest of it. Raises: InvalidInput, Forbidden."""
     digest, breaks = hashlib.sha256(), Counter[bytes]()
-    with closing(_open(ctx, request)) as file:
+    with closing(_open(ctx, request, _sent(ctx, request))) as file:
         while part := file.read(_READ_BYTES):
             digest.update(part)
             breaks.update({each: part.count(each) for each in (b"\n", b"\r")})
@@ -254,12 +257,14 @@ def _forget(ctx: Context, *, job_id: str, number: int) -> None:
 
 
 def _create(ctx: Context, job_id: str, order: ImportOrder, result: JsonObject, total: int) -> JobStarted:
+    content = None if ctx.agreed is None else ctx.agreed.content_digest
+    agreement: JsonObject = {SENDS_AGREED: ctx.sends_agreed, AGREED_CONTENT: content, CAPPED_BY: ctx.capped_by}
     create_job(
         ctx.session,
         workspace_id=ctx.workspace_id,
         job_id=job_id,
         kind=order.kind,
-        arguments=order.arguments | {SENDS_AGREED: ctx.sends_agreed, CAPPED_BY: ctx.capped_by},
+        arguments=order.arguments | agreement,
         result=result,
         total=total,
         created_by=ctx.actor.credential_id,
@@ -269,8 +274,8 @@ def _create(ctx: Context, job_id: str, order: ImportOrder, result: JsonObject, t
     return JobStarted(job_id=job_id, state="waiting", total=total)
 
 
-def _open(ctx: Context | OutsideContext, request: CsvInput) -> BinaryIO:
-    """The file, whichever way it was given. Raises: InvalidInput, Forbidden."""
+def _open(ctx: Context | OutsideContext, request: CsvInput, sent: Path | None) -> BinaryIO:
+    """The file, whichever way it was given; ``sent``: see _sent. Raises: InvalidInput, Forbidden."""
     uploaded = ctx.files.get(FILE_FIELD)
     given = [way for way in (request.csv, request.path, request.upload_id, uploaded) if way is not None]
     if len(given) != 1:
@@ -281,8 +286,8 @@ def _open(ctx: Context | OutsideContext, request: CsvInput) -> BinaryIO:
         )
     if request.csv is not None:
         return BytesIO(request.csv.encode())
-    if request.upload_id is not None:
-        return _sent_file(request.upload_id, ctx)
+    if sent is not None:
+        return _sent_file(sent)
     path = uploaded.path if isinstance(uploaded, UploadedFile) else _allowed_path(request.path or "", ctx)
     if path.stat().st_size > MAX_FILE_BYTES:
         raise InvalidInput(
@@ -291,15 +296,16 @@ def _open(ctx: Context | OutsideContext, request: CsvInput) -> BinaryIO:
     return path.open("rb")
 
 
-def _sent_file(upload_id: str, ctx: Context | OutsideContext) -> BinaryIO:
-    # Under the workspace's own folder, where it is only once it is whole.
+def _sent(ctx: Context, request: CsvInput) -> Path | None:
+    """Where the file is that an upload is named for."""
+    return None if request.upload_id is None else sent_file(ctx, request.upload_id)
+
+
+def _sent_file(path: Path) -> BinaryIO:
     try:
-        return path_of(ctx.settings.data_dir, "upload", ctx.workspace_id, upload_id).open("rb")
+        return path.open("rb")
     except FileNotFoundError:
-        raise NotFound(
-            "There is no such upload, or its file has not been sent.",
-            hint="create_upload gives an address; send the file there with PUT first, within an hour.",
-        ) from None
+        raise not_sent() from None
 
 
 def _allowed_path(text: str, ctx: Context | OutsideContext) -> Path:

@@ -155,13 +155,18 @@ def check_custom_value(name: str, text: str) -> str:
     return text if text.isascii() else check_visible(text, f"customFields.{name[:MAX_CUSTOM_NAME_CHARACTERS]}")
 
 
+def is_custom_name(name: str) -> bool:
+    """Whether it is short enough for the name of a custom field, and all of it can be seen."""
+    return len(name) <= MAX_CUSTOM_NAME_CHARACTERS and name.isprintable()
+
+
 def check_custom_names(names: Iterable[str]) -> None:
     """Accepts names of custom fields. Raises: InvalidInput for too many, too long or indistinguishable ones."""
     given = list(names)
     if len(given) > MAX_CUSTOM_FIELDS:
         raise InvalidInput(f"A lead has at most {MAX_CUSTOM_FIELDS} custom fields.", field="customFields")
     for name in given:
-        if len(name) > MAX_CUSTOM_NAME_CHARACTERS or not name.isprintable():
+        if not is_custom_name(name):
             raise InvalidInput(
                 f"The name of a custom field has at most {MAX_CUSTOM_NAME_CHARACTERS} printable characters.",
                 field="customFields",

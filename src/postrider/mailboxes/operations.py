@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AfterValidator, Field
 from sqlalchemy import func, or_, select
 
+from postrider.access.causes import hold_campaigns_of_mailbox
 from postrider.content.addresses import parse_address
 from postrider.content.headers import check_name
 from postrider.kernel.context import Context, OutsideContext
@@ -290,6 +291,8 @@ def _finish(ctx: Context, account: MailAccount, troubles: _Troubles) -> MailboxO
         if works:
             row.cool_until = None
             row.cool_count = row.consecutive_failures = row.policy_strikes = 0
+            if ctx.capped_by is not None:
+                hold_campaigns_of_mailbox(ctx.session, ctx.workspace_id, ctx.capped_by, row.id)
         ctx.wake("receiver")
         ctx.wake("sender")
     return _out(row, used_today(ctx.session, [row], ctx.now)[row.id])

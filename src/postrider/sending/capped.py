@@ -80,7 +80,7 @@ class CredentialState:
         said = [] if self.caps.daily_sends is None else [f"{today} of {self.caps.daily_sends} sent today (UTC)"]
         if self._is_first(now):
             said.append(f"{self.sent_first} of {self.caps.first_day_sends} sent in the first 24 hours")
-        return f"{' and '.join(said) or 'no limit'} by what {self.credential_id} has started, added or written"
+        return f"{' and '.join(said) or 'no limit'} by what {self.credential_id} has started, changed, added or written"
 
     def _day_reached(self, now: datetime) -> datetime | None:
         if self.caps.daily_sends is None:

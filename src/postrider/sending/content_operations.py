@@ -1,73 +1,43 @@
 """What an email will look like: preview it for a lead, or send one to see it arrive."""
 
-from dataclasses import replace
-from typing import Annotated, Final, NamedTuple
+from dataclasses import astuple, replace
+from datetime import datetime
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 from sqlalchemy import select
 
-from postrider.access.house import house_of
+from postrider.access.house import House, house_of
+from postrider.campaigns.confirming import CHANGED_MEANWHILE
 from postrider.campaigns.documents import Body, Subject, VariantInput
 from postrider.campaigns.launch import COPIES_SHARE_THE_LINK, NO_PUBLIC_ADDRESS
 from postrider.campaigns.queries import find_campaign
+from postrider.campaigns.sequence import EmailStep
 from postrider.content.addresses import parse_address
 from postrider.content.headers import check_name, message_id
 from postrider.content.template import LeadFacts, is_reserved
 from postrider.dnc.queries import hashes_covering
 from postrider.kernel.arguments import digest_of
 from postrider.kernel.context import Context, OutsideContext
-from postrider.kernel.errors import InvalidInput, Upstream
+from postrider.kernel.errors import Conflict, InvalidInput, Upstream
 from postrider.kernel.misfits import Allowed
 from postrider.kernel.operation import Effect, Input, Output, Rest, UntrustedText, operation
 from postrider.kernel.policy import Facts
-from postrider.kernel.zones import rfc3339_milliseconds
 from postrider.leads.tables import Lead
 from postrider.mailboxes.queries import account_of
+from postrider.mailboxes.tables import Mailbox
 from postrider.sending.capped import Capped
 from postrider.sending.composing import LINK_NOT_ALLOWED, Composed
 from postrider.sending.letter import SAMPLE_TOKEN, Stationery, unsubscribe_targets
 from postrider.sending.lookups import find_lead, find_mailbox
 from postrider.sending.message_ids import new_message_token
-from postrider.sending.outcomes import Deferred, Delivered, Held, Outcome, Rejected, Unknown
+from postrider.sending.outcomes import Delivered, Held, Outcome, Unknown
 from postrider.sending.program import Program, read_program
 from postrider.sending.rehearsal import Reader, email_at, rehearse
+from postrider.sending.trial_refusals import refused
 from postrider.sending.trial_sending import send_trial
 from postrider.sending.trials import Trial, fresh_attempt_id, is_own_address, trial_envelope
 from postrider.sending.work_queries import ensure_token, lead_facts
-
-
-class _Said(NamedTuple):
-    words: str
-    hint: str
-
-
-_LATER: Final = "Send it again later."
-_SAID: Final[dict[str, _Said]] = {
-    "transient": _Said("the mail server cannot take it just now", _LATER),
-    "throttle": _Said("the mail server wants fewer messages from this mailbox", _LATER),
-    "connection": _Said(
-        "the mail server could not be reached, or broke off",
-        "Check host, port and security of the mailbox (get_mailbox).",
-    ),
-    "auth": _Said(
-        "the mail server refused the sign-in", "Call create_mailbox again with the right user name and password."
-    ),
-    "hard": _Said("the mail server says that the address does not exist", "Check the address."),
-    "soft": _Said("the recipient's mailbox is full or turned off", "Use another address, or send it again later."),
-    "policy": _Said(
-        "the mail server does not want this message", "Look at its text and links, and at the domain's SPF and DKIM."
-    ),
-    "sender": _Said(
-        "the mail server does not let this mailbox send",
-        "Look into the provider's settings: the account may be locked, or may not send from this address.",
-    ),
-    "other": _Said("the mail server refused the message", "Check the mailbox with get_mailbox, and the address."),
-}
-"""What a refusal of each kind means."""
-_NOT_OFFERED: Final = _Said(
-    "an address in it cannot be used with this mailbox's server",
-    "Use addresses of plain letters, or a server that offers SMTPUTF8.",
-)
 
 StepIndex = Annotated[int, Field(ge=0, le=1_000, description="Index in the sequence from 0, waits counted.")]
 Label = Annotated[
@@ -222,27 +192,66 @@ class TestEmailSent(Output):
     preview: SentPreview
 
 
-def trial_facts(ctx: Context, request: SendTestEmail) -> Facts:
-    """Who would be written to, at once. Raises: NotFound, InvalidInput."""
+class _Named(NamedTuple):
+    """What a request for a test names, read once: the facts are of the very rows that the test is made from.
+
+    ``lead_id``: of the lead that is named, if one is.
+    """
+
+    program: Program
+    email: EmailStep
+    mailbox: Mailbox
+    house: House
+    reader: Reader
+    lead_id: str | None
+
+    @property
+    def recipient(self) -> str:
+        return self.reader.facts.email
+
+    def facts(self, now: datetime) -> Facts:
+        """Who is written to, and a revision that changes with every word of it."""
+        program, mailbox, reader = self.program, self.mailbox, self.reader
+        who = "the address given" if self.lead_id is None else "a lead, a real person"
+        words = [
+            *(astuple(reader.facts), dict(reader.custom)),
+            *(mailbox.email, mailbox.display_name, mailbox.signature),
+            *(self.house.legal_lines, self.house.unsubscribe_headers),
+        ]
+        return Facts(
+            summary=f"Email {self.email.order} of the campaign {program.campaign_id} (revision {program.revision}) "
+            f"leaves at once from {mailbox.email} to {self.recipient} ({who}).",
+            subject=program.campaign_id,
+            revision=f"{program.revision}/{self.recipient}/{digest_of(words)}",
+            cause="send",
+            people=1,
+            first_send_at=now,
+            content_digest=digest_of([variant.model_dump(mode="json") for variant in self.email.variants]),
+        )
+
+
+def _named(ctx: Context, request: SendTestEmail) -> _Named:
+    """Raises: NotFound, InvalidInput."""
     _check_named(request)
     program = read_program(find_campaign(ctx, request.id))
     mailbox = find_mailbox(ctx, request.mailbox_id)
-    email = email_at(program, request.sequence_step)
+    lead_id = None
     if request.lead_id is not None:
         lead = find_lead(ctx, request.lead_id)
-        recipient, who, revision = lead.email, "a lead, a real person", rfc3339_milliseconds(lead.updated_at)
+        reader, lead_id = reader_of(lead), lead.id
     else:
-        recipient, who, revision = parse_address(request.custom_email or "", "customEmail").key, "the address given", ""
-    return Facts(
-        summary=f"Email {email.order} of the campaign {program.campaign_id} (revision {program.revision}) leaves at "
-        f"once from {mailbox.email} to {recipient} ({who}).",
-        subject=program.campaign_id,
-        revision=f"{program.revision}/{recipient}/{revision}",
-        cause="send",
-        people=1,
-        first_send_at=ctx.now,
-        content_digest=digest_of([variant.model_dump(mode="json") for variant in email.variants]),
-    )
+        facts = LeadFacts(email=parse_address(request.custom_email or "", "customEmail").key)
+        reader = Reader("test", facts, dict(request.custom_variables), SAMPLE_TOKEN)
+    email, house = email_at(program, request.sequence_step), house_of(ctx.session, ctx.workspace_id)
+    return _Named(program, email, mailbox, house, reader, lead_id)
+
+
+def trial_facts(ctx: Context, request: SendTestEmail) -> Facts:
+    """Who would be written to, at once. Nothing is locked: the call holds what it sends against what was agreed to.
+
+    Raises: NotFound, InvalidInput.
+    """
+    return _named(ctx, request).facts(ctx.now)
 
 
 def _check_named(request: SendTestEmail) -> None:
@@ -271,39 +280,30 @@ async def send_test_email(ctx: OutsideContext, request: SendTestEmail) -> TestEm
     toward the mailbox's dailySendLimit, and answers when the mail server has accepted it. No tracking, and no step for
     the lead; unless the address is a mailbox's or member's of the workspace, its unsubscribe link and headers work.
     """
-    _check_named(request)
-    trial = await ctx.aside(lambda tx: _plan_trial(tx, request))
+    trial = await ctx.aside(lambda tx: _plan_trial(tx, request, ctx.agreed))
     envelope = trial_envelope(trial)
     return _answer(trial, await send_trial(ctx, trial, envelope))
 
 
-def _plan_trial(ctx: Context, request: SendTestEmail) -> Trial:
-    row = find_campaign(ctx, request.id)
-    program = read_program(row)
-    mailbox = find_mailbox(ctx, request.mailbox_id)
-    if request.lead_id is not None:
-        named = find_lead(ctx, request.lead_id)
-        reader, recipient = reader_of(named), named.email
-        lead_id: str | None = named.id
-    else:
-        recipient = parse_address(request.custom_email or "", "customEmail").key
+def _plan_trial(ctx: Context, request: SendTestEmail, agreed: Facts | None) -> Trial:
+    named = _named(ctx, request)
+    _check_unchanged(named, agreed, ctx.now)
+    program, mailbox, recipient, lead_id = named.program, named.mailbox, named.recipient, named.lead_id
+    if lead_id is None:
         of_address = select(Lead.id).where(Lead.workspace_id == ctx.workspace_id, Lead.email == recipient)
         lead_id = ctx.session.scalar(of_address)
-        reader = Reader("test", LeadFacts(email=recipient), dict(request.custom_variables), SAMPLE_TOKEN)
-    is_own = is_own_address(ctx.session, ctx.workspace_id, recipient)
+    is_own, reader = is_own_address(ctx.session, ctx.workspace_id, recipient), named.reader
     if not is_own:
         token = ensure_token(ctx.session, ctx.vault, ctx.workspace_id, recipient, lead_id, ctx.now)
         reader = replace(reader, token=token)
-    email = email_at(program, request.sequence_step)
-    stationery = Stationery.of(ctx.settings, ctx.vault)
-    house = house_of(ctx.session, ctx.workspace_id)
+    stationery, legal_lines = Stationery.of(ctx.settings, ctx.vault), named.house.legal_lines
     composed = rehearse(
-        program, email, reader, mailbox, stationery, ctx.now, legal_lines=house.legal_lines, label=request.variant
+        program, named.email, reader, mailbox, stationery, ctx.now, legal_lines=legal_lines, label=request.variant
     ).composed
     if program.settings.unknown_variables != "blank":
         _check_complete(request, composed)
     url = stationery.unsubscribe_url(reader.token)
-    has_headers = house.unsubscribe_headers and not is_own
+    has_headers = named.house.unsubscribe_headers and not is_own
     capped = Capped(ctx.actor.credential_id, ctx.actor.caps)
     return Trial(
         workspace_id=ctx.workspace_id,
@@ -314,7 +314,7 @@ def _plan_trial(ctx: Context, request: SendTestEmail) -> Trial:
         recipient=recipient,
         hashes=hashes_covering(ctx.vault, ctx.workspace_id, recipient),
         composed=composed,
-        campaign_id=row.id,
+        campaign_id=program.campaign_id,
         now=ctx.now,
         is_own=is_own,
         lead_id=lead_id,
@@ -322,6 +322,17 @@ def _plan_trial(ctx: Context, request: SendTestEmail) -> Trial:
         one_click=has_headers and url is not None,
         capped=capped if capped.holds(ctx.now) else None,
     )
+
+
+def _check_unchanged(named: _Named, agreed: Facts | None, now: datetime) -> None:
+    """Raises: Conflict when a yes was given to something else than what would leave now."""
+    if agreed is not None and agreed.revision != named.facts(now).revision:
+        raise Conflict(
+            "The test was not sent: the campaign, the mailbox or the lead has been changed meanwhile, and nobody has "
+            "agreed to what would leave now.",
+            code=CHANGED_MEANWHILE,
+            hint="Make the same call again to have the facts shown.",
+        )
 
 
 def _check_complete(request: SendTestEmail, composed: Composed) -> None:
@@ -361,19 +372,4 @@ def _answer(trial: Trial, outcome: Outcome) -> TestEmailSent:
         )
     if isinstance(outcome, Held):
         raise Upstream("The test was stopped before it left.", retryable=True, hint="See list_mailboxes.")
-    raise _refused(outcome)
-
-
-def _refused(outcome: Deferred | Rejected) -> Upstream:
-    """In words of ours: what a mail server writes may be a stranger's, and errors hold none of it."""
-    codes = " ".join(str(code) for code in (outcome.code, outcome.enhanced) if code is not None)
-    said = _NOT_OFFERED if isinstance(outcome, Rejected) and outcome.code is None else _SAID[outcome.kind]
-    return Upstream(
-        f"The test was not accepted: {said.words}{f' (code {codes})' if codes else ''}.",
-        retryable=outcome.kind in ("transient", "throttle", "connection"),
-        # An address that a server says is bad is on the do-not-contact list now.
-        nothing_done=outcome.kind != "hard",
-        code="SEND_REFUSED",
-        hint=said.hint,
-        details={"kind": outcome.kind, "code": outcome.code, "enhanced": outcome.enhanced, "stage": outcome.stage},
-    )
+    raise refused(outcome)

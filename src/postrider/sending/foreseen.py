@@ -101,9 +101,9 @@ def _connected(setting: Setting, program: Program, held_to: Mapping[str, set[str
 
 
 def _shared(setting: Setting, program: Program, held_to: set[str | None]) -> frozenset[str]:
-    """Its mailboxes, and those with a limit that started it or put leads there."""
-    started_by = setting.state.campaigns[program.campaign_id].credential_id
-    return frozenset((*program.mailbox_ids, *setting.state.credentials.keys() & {started_by, *held_to}))
+    """Its mailboxes, and those with a limit that started or changed it or put leads there."""
+    own = setting.state.campaigns[program.campaign_id].credential_ids
+    return frozenset((*program.mailbox_ids, *setting.state.credentials.keys() & {*own, *held_to}))
 
 
 def _count_running(session: Session, program: Program) -> int:
@@ -124,7 +124,7 @@ def _waiting(
     for row in rows:
         candidate: Candidate | None = candidate_of(row)
         if row.id in leaving:
-            slot = Slot(row.id, row.lead_id, row.campaign_id, row.next_step, leaving[row.id], now, row.credential_id)
+            slot = Slot(row.id, row.lead_id, row.campaign_id, row.next_step, leaving[row.id], now)
             candidate = next_email(candidate_of(row), slot, setting.state.campaigns[program.campaign_id])
         if candidate is not None:
             found.append(candidate)

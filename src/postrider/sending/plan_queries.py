@@ -60,7 +60,7 @@ class Setting:
 
     @property
     def credential_states(self) -> list[CredentialState]:
-        """Every credential with a limit that started these campaigns or, as far as looked up, put leads there."""
+        """Every credential with a limit that these campaigns or, as far as looked up, their leads are held to."""
         return list(self.state.credentials.values())
 
 
@@ -92,22 +92,24 @@ def load_setting(
     }
     credentials = {each.credential_id: each for each in capped.values() if each is not None}
     used = _used_days(session, workspace_id, found.values(), mailboxes.values(), credentials.values(), now)
+    held_to = {row.id: _held_to(row, capped[row.id]) for row, *_ in rows}
     campaign_states = []
     for program in found.values():
         day = local_day(now, program.window.zone)
         sent, new = used.get((program.campaign_id, day.isoformat()), (0, 0))
-        credential = capped[program.campaign_id]
-        campaign_states.append(program.state(day, sent, new, credential.credential_id if credential else None))
+        campaign_states.append(program.state(day, sent, new, held_to[program.campaign_id]))
     states = [_mailbox_state(row, used, now, row.id in busy) for row in mailboxes.values()]
     sent_by = {key: sent for key, (sent, _) in used.items()}
     limits = [state_of(each, sent_by, now) for each in credentials.values()]
-    return Setting(workspace_id, found, mailboxes, PlannerState.of(campaign_states, states, seed, limits))
+    setting = Setting(workspace_id, found, mailboxes, PlannerState.of(campaign_states, states, seed, limits))
+    look_up_credentials(session, setting, set[str]().union(*held_to.values()), now)
+    return setting
 
 
 def look_up_credentials(
     session: Session, setting: Setting, names: Iterable[str | None], now: datetime
 ) -> list[CredentialState]:
-    """Takes those of ``names`` (of enrollments) that have a limit into the state; gives back which are new there."""
+    """Takes those of ``names`` that have a limit into the state; gives back which are new there."""
     wanted = {name for name in names if name is not None} - setting.state.credentials.keys()
     found = states_named(session, setting.workspace_id, sorted(wanted), now) if wanted else []
     setting.state.credentials.update((each.credential_id, each) for each in found)
@@ -133,6 +135,12 @@ def _capped(row: Campaign, caps: Sequence[Any], starter: Capped | None, now: dat
     if row.status != "active" and starter is not None:
         return starter if starter.holds(now) else None
     return caps_in_row(row.credential_id, caps, now)
+
+
+def _held_to(row: Campaign, starter: Capped | None) -> tuple[str, ...]:
+    """Those whose limits the campaign is held to; who has changed it no longer counts once it is started again."""
+    changed_by = (row.held_to or ()) if row.status == "active" else ()
+    return (*(() if starter is None else (starter.credential_id,)), *changed_by)
 
 
 def _used_days(

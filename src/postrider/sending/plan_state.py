@@ -43,7 +43,8 @@ class Step:
 class CampaignState:
     """An active campaign. ``sent_today`` and ``new_today`` count for ``day``, a local day in the window's zone.
 
-    ``credential_id``: who started it, if that credential has a limit, which all campaigns that it started share.
+    ``credential_ids``: who started it, and who has changed since what leaves. The limit of one that has any is shared
+    by all of its campaigns.
     """
 
     campaign_id: str
@@ -57,7 +58,7 @@ class CampaignState:
     day: date
     sent_today: int = 0
     new_today: int = 0
-    credential_id: str | None = None
+    credential_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class MailboxState:
 class Candidate:
     """An enrollment and its next email. ``mailbox_id``: the one that sent the first email, None before it.
 
-    ``credential_id``: who put the lead there, if its emails count on that credential's limit.
+    ``credential_id``: who put the lead there or changed it, if its emails count on that credential's limit.
     """
 
     enrollment_id: str
@@ -137,8 +138,8 @@ class _Today(NamedTuple):
 class PlannerState:
     """Counts and pauses of campaigns and mailboxes, moved forward by ``apply``: the one bookkeeping of all sends.
 
-    ``credentials``: those with a limit that started the campaigns or put leads there. An email counts on both of its
-    own, and waits for whichever has no room.
+    ``credentials``: those with a limit that started or changed the campaigns or put leads there. An email counts on
+    all of its own, and waits for whichever has no room.
     """
 
     seed: bytes
@@ -198,8 +199,8 @@ class PlannerState:
         return self._reached(now, campaign.window.zone, campaign.day, count, cap, Reason.NEW_LEADS_LIMIT)
 
     def credentials_of(self, campaign: CampaignState, credential_id: str | None) -> list[CredentialState]:
-        """Those with a limit out of who started the campaign and who put the lead there (``credential_id``)."""
-        names = dict.fromkeys((campaign.credential_id, credential_id))
+        """Those with a limit out of the campaign's own and who put the lead there (``credential_id``)."""
+        names = dict.fromkeys((*campaign.credential_ids, credential_id))
         return [self.credentials[name] for name in names if name is not None and name in self.credentials]
 
     def credential_limit(self, now: datetime, campaign: CampaignState, credential_id: str | None) -> Limit | None:

@@ -45,10 +45,10 @@ class Program:
         """Seconds between email ``position`` and the next one; None when it is the last."""
         return self.emails[position + 1].wait_seconds if position + 1 < len(self.emails) else None
 
-    def state(self, day: date, sent_today: int, new_today: int, credential_id: str | None = None) -> CampaignState:
+    def state(self, day: date, sent_today: int, new_today: int, credential_ids: tuple[str, ...] = ()) -> CampaignState:
         """The campaign as the planner sees it, with what it has used of ``day``.
 
-        ``credential_id``: who started it, if that credential has a limit.
+        ``credential_ids``: those whose limits it is held to.
         """
         return CampaignState(
             campaign_id=self.campaign_id,
@@ -62,7 +62,7 @@ class Program:
             day=day,
             sent_today=sent_today,
             new_today=new_today,
-            credential_id=credential_id,
+            credential_ids=credential_ids,
         )
 
 

@@ -27,8 +27,7 @@ class Sender:
 class Claim:
     """Under which claim a send works: the engine, the fencing number, and the days it was counted on.
 
-    ``credential_ids``: those with a limit that started the campaign or put the lead there; ``credential_day`` is a day
-    of UTC.
+    ``credential_ids``: those with a limit that caused the email; ``credential_day`` is a day of UTC.
     """
 
     owner: str

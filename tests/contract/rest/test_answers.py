@@ -100,6 +100,21 @@ async def test_a_bug_is_an_incident_number_and_nothing_else(client: httpx.AsyncC
     assert "swordfish" not in response.text
 
 
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+async def test_a_browser_at_an_address_without_a_page_is_shown_one(client: httpx.AsyncClient) -> None:
+    for path, status in (("/nonsense", 404), ("/people", 404), ("/sign-out", 405), ("/x?y=<b>", 404)):
+        shown = await client.get(path, headers=BROWSER)
+        assert (shown.status_code, shown.headers["content-type"]) == (status, "text/html; charset=utf-8"), path
+        assert '<a class="button" href="/">' in shown.text and "script" not in shown.text
+        assert "default-src 'none'" in shown.headers["content-security-policy"]
+    assert (await client.get("/sign-out", headers=BROWSER)).headers["allow"] == "POST"
+    for accept in ("*/*", "application/json"):
+        assert error(await client.get("/sign-out", headers={"Accept": accept}), 405)
+    assert error(await client.get("/v1/nowhere", headers=BROWSER), 404)["code"] == "NOT_FOUND"
+
+
 async def test_unknown_paths_and_methods_answer_in_the_envelope(client: httpx.AsyncClient) -> None:
     assert error(await client.get("/v1/nowhere"), 404)["code"] == "NOT_FOUND"
     assert error(await client.get("/elsewhere"), 404)["code"] == "NOT_FOUND"

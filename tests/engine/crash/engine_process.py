@@ -29,6 +29,7 @@ from postrider.sending.outcomes import Outcome
 from postrider.sending.ports import Envelope, MailTransport, Marker
 from postrider.settings import load_settings
 from tests.engine.crash.fast_clock import FastClock
+from tests.witness.listening import WITNESS
 
 REPOSITORY = Path(__file__).parents[3]
 SPRUNG = "the trap is sprung by mail to "
@@ -128,7 +129,7 @@ def _start(orders: dict[str, Any]) -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     status = 1
     try:
-        configure_logs("WARNING", as_json=True)
+        configure_logs("DEBUG", as_json=True)
         asyncio.run(_run(chosen))
         status = 0
     finally:
@@ -204,7 +205,7 @@ class EngineHost:
     def start(self, orders: Orders) -> EngineProcess:
         """A fresh engine."""
         log = Path(orders.log)
-        log.touch()
+        WITNESS.read(log)
         return EngineProcess(self, int(self._ask({"start": asdict(orders)})), log)
 
     def status(self, pid: int) -> int | None:

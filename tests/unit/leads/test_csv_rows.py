@@ -5,7 +5,7 @@ import io
 import pytest
 
 from postrider.kernel.errors import InvalidInput
-from postrider.leads.csv_rows import MAX_CELL_CHARACTERS, MAX_ROW_CHARACTERS, MAX_ROWS, open_table, without_guard
+from postrider.leads.csv_rows import MAX_CELL_CHARACTERS, MAX_ROW_CHARACTERS, MAX_ROWS, open_table
 from postrider.leads.csv_text import detect_delimiter
 
 
@@ -90,11 +90,3 @@ def test_one_row_too_many_is_refused() -> None:
     assert sum(1 for _ in open_table(io.BytesIO(b"email\n" + rows)).rows) == MAX_ROWS
     with pytest.raises(InvalidInput, match="more than 50,000 rows"):
         read(b"email\n" + rows + b"x@y.test\n")
-
-
-@pytest.mark.parametrize(
-    ("cell", "text"),
-    [("'=1+1", "=1+1"), ("'+49 30", "+49 30"), ("''=x", "'=x"), ("'t Hooft", "'t Hooft"), ("'", "'"), ("=x", "=x")],
-)
-def test_the_guard_of_an_export_against_formulas_is_taken_off(cell: str, text: str) -> None:
-    assert without_guard(cell) == text

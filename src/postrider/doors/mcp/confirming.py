@@ -26,6 +26,7 @@ from pydantic import ValidationError
 from postrider.confirmations.tokens import LIFETIME_MS
 from postrider.dispatch import Call
 from postrider.doors.mcp.server import RequestContext
+from postrider.doors.mcp.words import with_details
 from postrider.kernel.errors import ConfirmationNeeded, Forbidden, InvalidInput, PostriderError
 from postrider.kernel.operation import CONFIRM_TOKEN, Operation
 
@@ -128,4 +129,5 @@ def _shows_forms(ctx: RequestContext) -> bool:
 
 
 def _words(operation: Operation, needed: ConfirmationNeeded) -> str:
-    return f"{operation.title}? {needed.details['facts']['summary']}"
+    facts = needed.details["facts"]
+    return with_details(f"{operation.title}? {facts['summary']}", facts["details"])

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from postrider.access.keys import hash_key, read_lookup
-from postrider.access.queries import authenticate_key
+from postrider.access.queries import HOW_TO_SEND_A_KEY, authenticate_key
 from postrider.doors.installation import Installation
 from postrider.doors.last_use import LastUse
 from postrider.doors.mcp.server import RequestContext
@@ -66,8 +66,10 @@ class Authenticator:
     async def _look_up(self, request: Request, presented: str | None, workspace_id: str | None, resource: str) -> Actor:
         guesser = (request.client.host if request.client else "", read_lookup(presented or "") or "")
         try:
+            if presented is None:
+                raise _without_credential(can_sign_in=bool(resource))
             if is_token(presented, "access") and not request.headers.getlist("x-api-key"):
-                token = presented or ""
+                token = presented
                 return await self._database.read(
                     lambda session: authenticate_token(
                         session, self._token_key, token, resource, workspace_id, "mcp", wall_ms_now()
@@ -92,6 +94,11 @@ class Authenticator:
         self._known[known_as] = (now + REMEMBERED_SECONDS, actor)
 
 
+def _without_credential(can_sign_in: bool) -> Unauthenticated:
+    sign_in = "Connect with this address alone, and your app lets you sign in. Or: " if can_sign_in else ""
+    return Unauthenticated("The call came without a credential.", hint=sign_in + HOW_TO_SEND_A_KEY)
+
+
 def with_actor(scope: Scope, actor: Actor) -> Scope:
     """The request with its actor. As ``user`` the transport binds each session to the credential that opened it."""
     principal = AccessToken(token="", client_id=actor.credential_id, scopes=[], subject=actor.workspace_id)
@@ -100,7 +107,12 @@ def with_actor(scope: Scope, actor: Actor) -> Scope:
 
 def actor_of(ctx: RequestContext) -> Actor:
     """The actor of the HTTP request that carried this message: in a session, that of this very POST."""
-    request = ctx.request
-    if not isinstance(request, Request) or not isinstance(actor := request.scope.get(_ACTOR), Actor):
+    return actor_in(ctx.request.scope if isinstance(ctx.request, Request) else {})
+
+
+def actor_in(scope: Scope) -> Actor:
+    """The actor of a request that ``with_actor`` made. Raises: Unauthenticated."""
+    actor = scope.get(_ACTOR)
+    if not isinstance(actor, Actor):
         raise Unauthenticated("This message came without a credential.")
     return actor

@@ -10,24 +10,23 @@ from mcp.server.lowlevel.server import Server
 from mcp.server.request_state import RequestStateBoundary
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
-from mcp_types import INVALID_REQUEST, PARSE_ERROR, jsonrpc_message_adapter
-from pydantic import ValidationError
-from pydantic_core import from_json
+from mcp_types import INVALID_REQUEST, PARSE_ERROR
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from postrider.doors.cors import Cors
 from postrider.doors.installation import Installation
 from postrider.doors.mcp.challenges import Challenges
 from postrider.doors.mcp.credentials import Authenticator, actor_of, with_actor
+from postrider.doors.mcp.messages import NO_JSON, receive_message
 from postrider.doors.mcp.projection import Projection
 from postrider.doors.mcp.sealing import sealed_for_many
 from postrider.doors.mcp.server import Handlers, RequestContext, build_server
+from postrider.doors.mcp.sessions import BoundedSessions
 from postrider.doors.mcp.streams import stays_open, while_good
 from postrider.doors.mcp.surface import Surface, surface_at
 from postrider.doors.mcp.text import error_facts
-from postrider.doors.rest.body import MAX_JSON_BYTES, read_body
 from postrider.doors.rest.problems import BodyTooLarge, TooSlow
 from postrider.kernel.errors import Forbidden, InvalidInput, LimitReached, NotFound, PostriderError, Unauthenticated
 
@@ -35,7 +34,6 @@ Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 ServerBuild = Callable[[Handlers, RequestStateBoundary], Server[Any]]
 _SURFACE: Final = "postrider.surface"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
-_NO_JSON: Final = "PARSE_ERROR"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _METHODS: Final = "GET, POST, DELETE"
 
@@ -64,9 +62,8 @@ def mcp_app(
             yield
 
     authenticator, challenges = Authenticator(installation), Challenges(installation)
-    door = McpDoor(
-        manager.handle_request, lambda path: surface_at(path, catalogue), authenticator, security, challenges
-    )
+    endpoint = BoundedSessions(manager.handle_request)
+    door = McpDoor(endpoint, lambda path: surface_at(path, catalogue), authenticator, security, challenges)
     return Cors(door, settings.cors_origins or (), _METHODS), lifespan
 
 
@@ -120,7 +117,7 @@ def _public_names(public_url: str) -> list[str]:
 
 
 class McpDoor:
-    """Refuses what may not come in, before a byte of the body is read; then lets the transport answer."""
+    """Refuses callers before a byte of the body is read, and calls before they run; then lets the transport answer."""
 
     def __init__(
         self,
@@ -155,16 +152,16 @@ class McpDoor:
             status = _status(error)
             await _refusal(status, error, challenge if status == 401 else "")(scope, receive, send)
             return
-        missing = await self._challenges.step_up(request, actor, surface)
-        if missing is not None:
-            await _refusal(403, *missing)(scope, receive, send)
-            return
         try:
-            received = await _received(request, receive)
+            received, call = await receive_message(request, receive)
         except ClientDisconnect:
             return
         except PostriderError as error:
             await _refusal(_status(error), error)(scope, receive, send)
+            return
+        missing = await self._challenges.step_up(request, call, actor, surface)
+        if missing is not None:
+            await _refusal(403, *missing)(scope, receive, send)
             return
         known = with_surface(with_actor(scope, actor), surface)
         if stays_open(request):
@@ -175,52 +172,6 @@ class McpDoor:
             )
         else:
             await self._endpoint(known, received, send)
-
-
-async def _received(request: Request, receive: Receive) -> Receive:
-    """A receive that gives the whole body at once, read here within the limits of size and time of every door.
-
-    Raises: ClientDisconnect, BodyTooLarge, TooSlow, InvalidInput.
-    """
-    if request.method != "POST":
-        return receive
-    body = await read_body(request, MAX_JSON_BYTES)
-    _check_message(body)
-    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive_again() -> Message:
-        return whole.pop() if whole else await receive()
-
-    return receive_again
-
-
-def _check_message(body: bytes) -> None:
-    """Accepts one JSON-RPC message: the transport would answer anything else in its parser's words.
-
-    Raises: InvalidInput.
-    """
-    if _is_plain_request(body):
-        return
-    try:
-        jsonrpc_message_adapter.validate_json(body, by_name=False)
-    except ValidationError as error:
-        if error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid":
-            raise InvalidInput("The body is not JSON.", code=_NO_JSON, hint="Send one JSON object in UTF-8.") from None
-        raise InvalidInput(
-            "The body is not one JSON-RPC 2.0 message.",
-            hint='Send one object such as {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}, no batch.',
-        ) from None
-
-
-def _is_plain_request(body: bytes) -> bool:
-    """Whether it is a request as nearly all are: seen in a fifth of the time that the whole check takes."""
-    try:
-        found = from_json(body, allow_inf_nan=False)
-    except ValueError:
-        return False
-    if not isinstance(found, dict) or found.get("jsonrpc") != "2.0" or not isinstance(found.get("method"), str):
-        return False
-    return type(found.get("id")) in (int, str) and isinstance(found.get("params", {}), dict)
 
 
 def _misdirected(status: int) -> PostriderError:
@@ -247,7 +198,7 @@ def _refusal(status: int, error: PostriderError, challenge: str = "") -> Respons
     """A JSON-RPC error without an id: clients show its message, where they would show a bare status otherwise."""
     message = f"{error.message} {error.hint}" if error.hint else error.message
     data = {"code": error.error_code, "hint": error.hint, "details": error_facts(error)}
-    number = PARSE_ERROR if error.error_code == _NO_JSON else INVALID_REQUEST
+    number = PARSE_ERROR if error.error_code == NO_JSON else INVALID_REQUEST
     body = {"jsonrpc": "2.0", "id": None, "error": {"code": number, "message": message, "data": data}}
     response = JSONResponse(body, status)
     if challenge:

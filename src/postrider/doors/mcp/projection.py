@@ -32,6 +32,7 @@ from mcp_types import (
     TextResourceContents,
     UnsubscribeRequestParams,
 )
+from starlette.requests import Request
 
 from postrider.analytics.pulses import Topic
 from postrider.catalogue import Catalogue
@@ -56,6 +57,7 @@ from postrider.doors.mcp.surface import MAIN, Surface, callable_operation, liste
 from postrider.doors.mcp.text import error_facts
 from postrider.doors.mcp.tools import describe_in_brief, describe_tool
 from postrider.doors.mcp.views.registry import read_view, view_resources
+from postrider.doors.oauth.issuer import base_of
 from postrider.kernel.context import Actor, Progress
 from postrider.kernel.errors import PostriderError
 from postrider.kernel.operation import Effect, Operation
@@ -97,6 +99,7 @@ class Projection:
         tools: ListToolsResult | None = None,
     ) -> None:
         self._dispatcher = installation.dispatcher
+        self._settings = installation.settings
         self._catalogue = installation.dispatcher.catalogue
         self._surface_of: SurfaceOf = (lambda ctx: surface) if isinstance(surface, Surface) else surface
         self._actor_of = actor_of
@@ -136,6 +139,7 @@ class Projection:
                 progress=_progress(ctx),
                 idempotency_key=confirming.idempotency_key_of(ctx),
                 request_id=confirming.request_id_of(ctx),
+                base_url=self._base_of(ctx),
             )
             answer, decline = partial(self._answer, operation), self._dispatcher.decline
             return await confirming.with_questions(ctx, params, operation, call, answer, decline)
@@ -162,6 +166,10 @@ class Projection:
             draft = answers.draft((await self._dispatcher.call(smaller)).output, operation.output)
             note = f"The limit was lowered to {limit}, so that the answer stays short."
         return answers.with_outcome(answers.result(draft, note), answer)
+
+    def _base_of(self, ctx: RequestContext) -> str | None:
+        """The address that the caller came to; None on stdio."""
+        return base_of(self._settings, ctx.request) if isinstance(ctx.request, Request) else None
 
     def _named(self, ctx: RequestContext, name: str) -> Operation:
         """The operation of a tool's name. Raises: MCPError where the surface does not have it."""

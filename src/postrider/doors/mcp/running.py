@@ -28,7 +28,6 @@ RUN_TOOLS: Final = {
 }
 DOOR_TOOLS: Final = (SEARCH, *RUN_TOOLS.values())
 
-_EFFECTS: Final = {tool: effect for effect, tool in RUN_TOOLS.items()}
 _MOST_SCHEMA_BYTES: Final = MAX_RESULT_BYTES * 6 // 10
 """Of all schemas in one answer; the text beside them has to fit too."""
 

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import Any, Final, Protocol, TypeVar
 
 from mcp.server.caching import CacheableMethod, CacheHint
-from mcp.server.context import ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.server import Server
 from mcp.server.request_state import RequestStateBoundary
 from mcp.shared.exceptions import MCPError
@@ -139,6 +139,17 @@ def _in_one_page(whole: _Lists[_List]) -> _Lists[_List]:
     return listed
 
 
+async def _check_call(ctx: RequestContext, call_next: CallNext) -> HandlerResult:
+    """Refuses a call without the name of a tool, or without an object of arguments: the SDK would not say which."""
+    if ctx.method == "tools/call":
+        params = ctx.params or {}
+        if not isinstance(params.get("name"), str):
+            raise MCPError(INVALID_PARAMS, "params.name must be the name of a tool, as text (see tools/list)")
+        if not isinstance(params.get("arguments"), dict | None):
+            raise MCPError(INVALID_PARAMS, 'params.arguments must be an object, such as {"limit": 10}, or left out')
+    return await call_next(ctx)
+
+
 def build_server(handlers: Handlers, state: RequestStateBoundary | None = None) -> Server[Any]:
     """A server that answers with ``handlers``. ``state``: the seal of what clients carry from one call to the next;
     None for a process that serves one client."""
@@ -164,6 +175,7 @@ def build_server(handlers: Handlers, state: RequestStateBoundary | None = None) 
         on_unsubscribe_resource=handlers.unsubscribe,
         on_subscriptions_listen=handlers.listen,
     )
+    server.middleware.append(_check_call)
     server.middleware.append(state or sealed_for_one())
     server.extensions[EXTENSION] = {}
     return server

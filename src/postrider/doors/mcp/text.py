@@ -22,6 +22,7 @@ from postrider.doors.mcp.words import (
     printable,
     shortened,
     simple_word,
+    with_details,
 )
 from postrider.kernel.errors import PostriderError
 
@@ -92,8 +93,11 @@ def result_text(output: Json, marks: Marks = NO_MARKS, room: int = MAX_TEXT) -> 
 
 def error_text(error: PostriderError) -> str:
     """What was wrong, the facts, and the next step."""
-    lines = [f"{error.error_code}: {in_words(error.message)}"]
     facts = {key: value for key, value in error_facts(error).items() if key not in ("field", "problems")}
+    lines = [f"{error.error_code}: {in_words(error.message)}"]
+    asked = facts.get("facts")
+    if isinstance(asked, dict) and (details := asked.pop("details", None)):
+        lines = [with_details(lines[0], details), FENCE_NOTE]
     lines += [f"{key}: {shortened(value, _FACT, MAX_LINE)}" for key, value in facts.items() if not is_empty(value)]
     if error.hint:
         lines.append(f"Next: {in_words(error.hint)}")

@@ -1,6 +1,6 @@
 """Values of a result on one line, a stranger's in quotes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from json.encoder import encode_basestring
 from typing import Any, Final, NamedTuple
 
@@ -11,6 +11,11 @@ MAX_VALUE: Final = 180
 
 MAX_LINE: Final = 400
 """Characters of any other value on one line; what is longer gets lines of its own."""
+
+MAX_QUESTION: Final = 1_200
+"""Characters of a question to a person with its details; each of them stands there whole or not at all."""
+_LEFT_OUT: Final = 20
+"""Characters of what is said of those that are left out."""
 
 _ESCAPED: Final = '"\\'
 """What takes two characters between quotes, of all that can be printed."""
@@ -148,6 +153,15 @@ def _between(index: int) -> Iterator[_Piece]:
 def printable(text: str) -> str:
     """Control, invisible and direction characters are left out: they could fake other lines."""
     return text if text.isprintable() else "".join(filter(str.isprintable, " ".join(text.split())))
+
+
+def with_details(question: str, details: Sequence[str]) -> str:
+    """A question, and below it the details of its facts, in which what others have written stands in quotes."""
+    for index, line in enumerate(details):
+        if len(question) + len(line) > MAX_QUESTION - _LEFT_OUT:
+            return f"{question}\n… and {len(details) - index:,} more"
+        question += f"\n{line}"
+    return question
 
 
 def name_of(key: Any, marks: Marks) -> str:

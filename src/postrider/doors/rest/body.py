@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
@@ -56,13 +56,16 @@ async def chunks(request: Request, longest_seconds: float) -> AsyncIterator[byte
             return
 
 
-def check_announced(request: Request, limit_bytes: int) -> None:
-    """Raises: BodyTooLarge when Content-Length is over the limit; InvalidInput for a compressed body."""
+def check_announced(request: Request, limit_bytes: int, refusal: Callable[[int], BodyTooLarge] | None = None) -> None:
+    """Raises: BodyTooLarge when Content-Length is over the limit; InvalidInput for a compressed body.
+
+    ``refusal``: the error for a body over a limit, if it is not ``too_large``.
+    """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise InvalidInput("Compressed request bodies are not taken.", hint="Send the body without Content-Encoding.")
     announced = request.headers.get("content-length", "0")
     if announced.isdecimal() and int(announced) > limit_bytes:
-        raise too_large(limit_bytes)
+        raise (refusal or too_large)(limit_bytes)
 
 
 def too_large(limit_bytes: int) -> BodyTooLarge:

@@ -95,7 +95,7 @@ class FailureLimit:
         raise LimitReached(
             "Too many calls with a key that is not valid.",
             retry_after_seconds=int(left) + 1,
-            hint="Wait, then call with a key made by `postrider init`.",
+            hint="Wait, then call with a key that is valid.",
         )
 
     def add(self, guesser: tuple[str, str]) -> None:

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from postrider.dispatch import Answer, Call
 from postrider.doors.installation import Installation, RunJob
+from postrider.doors.oauth.issuer import base_of
 from postrider.doors.rest.arguments import merge, read_pairs
 from postrider.doors.rest.body import MAX_JSON_BYTES, parse_object, read_body
 from postrider.doors.rest.credentials import Authenticator
@@ -48,6 +49,7 @@ class RestDoor:
         self._dispatcher = installation.dispatcher
         self._paths = PathTable(installation.dispatcher.catalogue)
         self._authenticator = Authenticator(installation, time.monotonic)
+        self._settings = installation.settings
         self._uploads = installation.settings.data_dir / "uploads"
         self._run_job = run_job
 
@@ -114,6 +116,7 @@ class RestDoor:
                 files=inputs.files,
                 idempotency_key=request.headers.get(IDEMPOTENCY_KEY),
                 request_id=request_id,
+                base_url=base_of(self._settings, request),
             )
             answer = await self._dispatcher.call(call)
         if operation.rest.waits_for_job:

@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.Column("decided_at", UtcDateTime(), nullable=True),
         sa.Column("decided_by", sa.String(length=40), nullable=True),
+        sa.Column("given_back", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "id", name=op.f("pk_approvals")),
     )
     op.create_index("ix_approvals_call", "approvals", ["workspace_id", "call_hash"], unique=False)
@@ -96,6 +97,7 @@ def upgrade() -> None:
         sa.Column("arguments_hash", sa.String(length=320), nullable=False),
         sa.Column("state", sa.String(length=320), nullable=False),
         sa.Column("output", JSON_TYPE, nullable=True),
+        sa.Column("undo_id", sa.String(length=40), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "credential_id", "key", name=op.f("pk_idempotency_keys")),
     )
@@ -207,6 +209,8 @@ def upgrade() -> None:
         sa.Column("workspace_id", sa.String(length=40), nullable=False),
         sa.Column("nonce", sa.String(length=320), nullable=False),
         sa.Column("expires_ms", sa.BigInteger(), nullable=False),
+        sa.Column("is_used", sa.Boolean(), nullable=False),
+        sa.Column("given_back", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "nonce", name=op.f("pk_used_confirm_tokens")),
     )
     op.create_index("ix_used_confirm_tokens_expires_ms", "used_confirm_tokens", ["expires_ms"], unique=False)
@@ -239,6 +243,7 @@ def upgrade() -> None:
     op.add_column("api_keys", sa.Column("expires_at", UtcDateTime(), nullable=True))
     op.add_column("attempts", sa.Column("credential_id", sa.String(length=40), nullable=True))
     op.add_column("campaigns", sa.Column("credential_id", sa.String(length=40), nullable=True))
+    op.add_column("campaigns", sa.Column("held_to", JSON_TYPE, nullable=True))
     op.add_column("enrollments", sa.Column("credential_id", sa.String(length=40), nullable=True))
     op.add_column("users", sa.Column("password_hash", sa.Text(), nullable=True))
     op.add_column("users", sa.Column("oidc_issuer", sa.String(length=320), nullable=True))
