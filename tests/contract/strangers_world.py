@@ -186,7 +186,7 @@ def _add_trust(session: Any, installation: Installation, ids: dict[str, str]) ->
     later, grant_id = now + timedelta(days=1), ids["grt"]
     common = {"workspace_id": workspace_id, "created_at": now}
     app = {"client_id": "app", "user_id": user_id, "redirect_uri": "https://app.test/back"}
-    facts: dict[str, Any] = {"summary": "x", "subject": "x", "cause": "send", "people": 1}
+    facts: dict[str, Any] = {"summary": "x", "subject": "x", "cause": "send", "people": 1, "details": ["x"]}
     facts |= {"firstSendAt": None, "contentDigest": None}
     doer = {"operation": "create_tag", "credential_id": "key_test", "user_id": user_id}
     never = 4_102_444_800_000
