@@ -8,7 +8,7 @@ NODE_READY := tests/clients/node_modules/.ready
 WORKERS ?= 2
 
 # Minutes of test time that each suite may take, summed over the workers; then the limit of the whole run.
-BUDGETS := unit=1 properties=2 contract=5 features=6 engine=12 integration=5 e2e=7 simulation=4 clients=4 oauth=3 people=3 audit=3 \
+BUDGETS := unit=1 properties=2 contract=5 features=6 engine=12 integration=5 e2e=7 simulation=4 clients=4 oauth=3 people=2 audit=3 \
 	views=3
 RUN_SECONDS := 1620
 
